@@ -1,0 +1,28 @@
+package authcore
+
+import "errors"
+
+// The errors by which callers tell cases apart (errors.Is). Stores and mechanisms wrap them with the noun of their
+// package; anything else that a store returns is treated as ErrUnavailable.
+var (
+	// ErrUnavailable says that a store, or a service behind a mechanism, could not do the work now. It is never a verdict.
+	ErrUnavailable = errors.New("unavailable")
+	// ErrConflict says that a compare-and-set lost: somebody else was first. Read again and decide anew.
+	ErrConflict = errors.New("changed by somebody else")
+
+	ErrUserNotFound       = errors.New("user not found")
+	ErrUsernameTaken      = errors.New("username is taken")
+	ErrInvalidUsername    = errors.New("username is not valid")
+	ErrCredentialNotFound = errors.New("credential not found")
+	ErrCredentialInUse    = errors.New("credential belongs to another account")
+	ErrLastCredential     = errors.New("the last credential cannot be deleted")
+
+	// ErrChallengeNotFound covers what an outsider must not tell apart: never issued, spent already, and issued for another
+	// purpose, origin or subject.
+	ErrChallengeNotFound = errors.New("challenge not found")
+	ErrChallengeExpired  = errors.New("challenge expired")
+	// ErrChallengeLimit says that a bounded store holds as many unanswered challenges as it may.
+	ErrChallengeLimit = errors.New("too many unanswered challenges")
+
+	ErrSessionNotFound = errors.New("session not found")
+)

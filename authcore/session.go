@@ -1,0 +1,77 @@
+package authcore
+
+import (
+	"context"
+	"time"
+)
+
+// MethodUse says that a session was opened, or stepped up, with a method at a time.
+type MethodUse struct {
+	Method Method
+	Time   time.Time
+}
+
+// Session is one sign-in on one device.
+type Session struct {
+	ID     string // opaque, public (the "sid" of tokens); 128 random bits
+	UserID string
+	Origin string // the site it was opened on
+	// Cookie tells the sessions of browsers, which are resumed by the cookie's secret, from those of programs, which are
+	// continued by refresh tokens. Neither kind of secret is good for the other kind of session.
+	Cookie     bool
+	SecretHash [32]byte     // HashSecret of what the cookie, or every refresh token of this family, carries
+	Refresh    RefreshState // zero for cookie sessions
+	Methods    []MethodUse  // one entry a method, the latest use of each
+	Created    time.Time
+	LastSeen   time.Time
+	IdleUntil  time.Time // moved on with use, never beyond Until
+	Until      time.Time // the absolute end
+	ClientIP   string
+	UserAgent  string
+	Version    int64 // changed by the store at each update, for compare-and-set
+}
+
+// RefreshState is where a family of refresh tokens stands. Only hashes and the salt are stored: the successor of a token
+// is derived from the token and the salt, so it can be answered again to the holder of the token just spent, and to
+// nobody else.
+type RefreshState struct {
+	Current  [32]byte // hash of the token that is good now
+	Previous [32]byte // hash of the token just spent; zero at first
+	Salt     [32]byte // derives Current from the token whose hash is Previous
+	Rotated  time.Time
+}
+
+// Live reports whether the session may still be used at this moment.
+func (s Session) Live(now time.Time) bool {
+	return now.Before(s.IdleUntil) && now.Before(s.Until)
+}
+
+// AuthTime is when the user last proved something, by any method.
+func (s Session) AuthTime() time.Time { return latestUse(s.Methods) }
+
+func latestUse(uses []MethodUse) time.Time {
+	var t time.Time
+	for _, u := range uses {
+		if u.Time.After(t) {
+			t = u.Time
+		}
+	}
+	return t
+}
+
+// Sessions keeps sign-ins.
+type Sessions interface {
+	CreateSession(ctx context.Context, s Session) error
+	// Session answers the session with this id, expired or not (see Live), or ErrSessionNotFound: never opened, ended, or
+	// deleted after it expired.
+	Session(ctx context.Context, id string) (Session, error)
+	// UpdateSession replaces the session with the same ID where the stored Version equals s.Version, and increments it. Else
+	// it answers ErrConflict, or ErrSessionNotFound where it was ended in the meantime: an ended session never comes back.
+	UpdateSession(ctx context.Context, s Session) error
+	// EndSession deletes a session; one that is not there is no error.
+	EndSession(ctx context.Context, id string) error
+	// SessionsOf answers the sessions of a user that are live at this moment, oldest first.
+	SessionsOf(ctx context.Context, userID string, now time.Time) ([]Session, error)
+	// DeleteExpiredSessions deletes the sessions that are not live at this moment and answers how many.
+	DeleteExpiredSessions(ctx context.Context, now time.Time) (int, error)
+}
