@@ -1,0 +1,140 @@
+// Starts the real gateway for a test: the built Caddy with a site on http://localhost, before a backend that answers
+// with what it was sent.
+//
+//   const gate = await start();          // { origin, seen, log, stop }
+//   after(() => gate.stop());
+//
+// AUTHGATE_URL tests a gateway that runs already (nothing is started; seen stays empty), AUTHGATE_BINARY a Caddy that is
+// built already.
+import { execFile, spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
+
+// start answers { origin, seen, log(), stop() }: seen is the requests that reached the backend, in order, each
+// { method, url, headers }. Options: global and site are further lines of the two authgate blocks of the Caddyfile.
+export async function start({ global = '', site = '' } = {}) {
+	if (process.env.AUTHGATE_URL) {
+		return { origin: new URL(process.env.AUTHGATE_URL).origin, seen: [], log: () => '', stop: async () => {} };
+	}
+	const dir = await mkdtemp(path.join(tmpdir(), 'authgate-e2e-'));
+	const backend = await startBackend();
+	const binary = process.env.AUTHGATE_BINARY || await build(dir);
+	const [port, admin] = await freePorts(2);
+	const origin = `http://localhost:${port}`;
+	await writeFile(path.join(dir, 'Caddyfile'), caddyfile({ dir, port, admin, backend: backend.port, global, site }));
+
+	const caddy = spawn(binary, ['run', '--config', path.join(dir, 'Caddyfile'), '--adapter', 'caddyfile'], {
+		env: { ...process.env, XDG_DATA_HOME: path.join(dir, 'data'), XDG_CONFIG_HOME: path.join(dir, 'config') },
+		stdio: ['ignore', 'pipe', 'pipe'],
+	});
+	let output = '';
+	caddy.stdout.on('data', (chunk) => { output += chunk; });
+	caddy.stderr.on('data', (chunk) => { output += chunk; });
+	const exited = new Promise((resolve) => caddy.once('exit', resolve));
+
+	const stop = async () => {
+		caddy.kill('SIGKILL');
+		await exited;
+		await backend.close();
+		await rm(dir, { recursive: true, force: true });
+	};
+	try {
+		await ready(`${origin}/auth/health/ready`, () => caddy.exitCode);
+	} catch (err) {
+		await stop();
+		throw new Error(`${err.message}; Caddy wrote:\n${output}`);
+	}
+	return { origin, seen: backend.seen, log: () => output, stop };
+}
+
+function caddyfile({ dir, port, admin, backend, global, site }) {
+	return `{
+	admin 127.0.0.1:${admin}
+	persist_config off
+	auto_https off
+	default_bind 127.0.0.1 ::1
+	authgate {
+		store sqlite ${dir}/authgate.db
+		registration open
+		rate_limit off
+		${global}
+	}
+}
+http://localhost:${port} {
+	authgate {
+		allow anyone /public/*
+		allow role admin /admin/*
+		${site}
+	}
+	reverse_proxy 127.0.0.1:${backend}
+}
+`;
+}
+
+async function build(dir) {
+	const binary = path.join(dir, 'caddy');
+	await promisify(execFile)('go', ['build', '-o', binary, './caddymodule/cmd/caddy'], {
+		cwd: root,
+		env: { ...process.env, CGO_ENABLED: '0' },
+	});
+	return binary;
+}
+
+// startBackend answers every request with what it was sent: JSON for programs, a page with the same JSON for browsers.
+async function startBackend() {
+	const seen = [];
+	const server = createServer((req, res) => {
+		const request = { method: req.method, url: req.url, headers: req.headers };
+		seen.push(request);
+		const json = JSON.stringify(request, null, 2);
+		if ((req.headers.accept || '').includes('text/html')) {
+			res.setHeader('Content-Type', 'text/html; charset=utf-8');
+			const text = json.replace(/&/g, '&amp;').replace(/</g, '&lt;');
+			res.end(`<!doctype html><html lang="en"><title>Backend</title><h1>Backend</h1><pre id="seen">${text}</pre>`);
+			return;
+		}
+		res.setHeader('Content-Type', 'application/json');
+		res.end(json);
+	});
+	await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+	const close = () => new Promise((resolve) => { server.close(resolve); server.closeAllConnections(); });
+	return { port: server.address().port, seen, close };
+}
+
+async function freePorts(n) {
+	const servers = await Promise.all(Array.from({ length: n }, () => new Promise((resolve, reject) => {
+		const server = net.createServer().once('error', reject);
+		server.listen(0, '127.0.0.1', () => resolve(server));
+	})));
+	const ports = servers.map((server) => server.address().port);
+	await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+	return ports;
+}
+
+async function ready(url, exitCode) {
+	const deadline = Date.now() + 30_000;
+	let last = 'no answer';
+	while (Date.now() < deadline) {
+		if (exitCode() !== null) {
+			throw new Error(`Caddy ended with code ${exitCode()}`);
+		}
+		try {
+			const res = await fetch(url);
+			if (res.ok) {
+				return;
+			}
+			last = `status ${res.status}`;
+		} catch (err) {
+			last = err.cause?.code || err.message;
+		}
+		await new Promise((resolve) => setTimeout(resolve, 50));
+	}
+	throw new Error(`not ready after 30 s: ${last}`);
+}
