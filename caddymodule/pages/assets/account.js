@@ -1,0 +1,30 @@
+// The page of who one is signed in as, and the refusals that name the account.
+
+import { say, signOut, tell } from "./page.js";
+
+for (const button of document.querySelectorAll("[data-sign-out]")) {
+  const returnTo = button.dataset.signOut === "return" ? location.pathname + location.search : "";
+  button.addEventListener("click", () => signOut(button, returnTo));
+}
+
+for (const time of document.querySelectorAll("time")) {
+  const at = new Date(time.dateTime);
+  time.title = time.textContent;
+  time.textContent = at.toLocaleString(document.documentElement.lang, { dateStyle: "long", timeStyle: "short" });
+}
+
+// The clipboard is there in secure contexts only.
+for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy]") : []) {
+  const label = button.textContent;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+    } catch {
+      return; // the browser says why; the address stays there to be selected
+    }
+    button.textContent = say("copied");
+    tell(say("copiedWhat", { what: button.dataset.copy }), "quiet");
+    setTimeout(() => (button.textContent = label), 2000);
+  });
+}

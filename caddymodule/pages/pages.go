@@ -1,0 +1,119 @@
+// Package pages is what people see of the gateway: the pages to sign in, to see who one is signed in as, and to learn
+// why a request was refused. It is HTML, one style sheet and a few small ES modules, embedded in the binary.
+//
+// Its pages promise to work under the content security policy that the gateway sets (scripts and styles from this
+// origin only, none inline), to load nothing from elsewhere, and to stay below 60 KB each with all that they load.
+// Whatever comes from outside, names of people and of wallets, addresses, paths, is escaped by html/template on the
+// server and is only ever a text node in the browser.
+//
+// It decides nothing: who may see a page, which headers it carries and whether a return address is safe were settled by
+// the gateway before.
+package pages
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"path"
+	"strconv"
+
+	"github.com/caddy-authgate/authgate/authcore/gateway"
+)
+
+//go:embed assets templates text
+var files embed.FS
+
+// Pages implements gateway.Pages.
+type Pages struct {
+	pages  map[string]page
+	assets map[string][]byte
+}
+
+type page struct {
+	template *template.Template
+	words    words
+}
+
+// words are all texts of one page: those of its template and those of its scripts. In a text, {key} is a place for a
+// value.
+type words struct {
+	Page   map[string]string `json:"page"`
+	Script map[string]string `json:"script"`
+}
+
+// New answers the pages. It panics where the embedded files are at odds with each other, which the tests rule out.
+func New() *Pages {
+	p := &Pages{pages: map[string]page{}, assets: map[string][]byte{}}
+	base := template.Must(template.New("base.html").Funcs(template.FuncMap{"say": say}).ParseFS(files, "templates/base.html"))
+	for _, name := range []string{"sign-in", "account", "error"} {
+		t := template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html"))
+		var w words
+		if err := json.Unmarshal(must(files.ReadFile("text/"+name+".json")), &w); err != nil {
+			panic(fmt.Errorf("pages: text of %s: %w", name, err))
+		}
+		p.pages[name] = page{template: t, words: w}
+	}
+	for _, f := range must(fs.Glob(files, "assets/*")) {
+		p.assets[path.Base(f)] = must(files.ReadFile(f))
+	}
+	return p
+}
+
+// ServePage writes the page and the status. Nothing is written where it answers an error.
+func (p *Pages) ServePage(w http.ResponseWriter, r *http.Request, g gateway.Page) error {
+	pg, ok := p.pages[g.Name]
+	if !ok {
+		return fmt.Errorf("pages: no page %q", g.Name)
+	}
+	// The gateway says by a header when to come back; the page says the same in words.
+	retry, _ := strconv.Atoi(w.Header().Get("Retry-After"))
+	v, err := newView(pg.words, g, retry)
+	if err != nil {
+		return fmt.Errorf("pages: %s: %w", g.Name, err)
+	}
+	var b bytes.Buffer
+	if err := pg.template.Execute(&b, v); err != nil {
+		return fmt.Errorf("pages: %s: %w", g.Name, err)
+	}
+	status := g.Status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		w.Write(b.Bytes())
+	}
+	return nil
+}
+
+// ServeAsset writes a file that a page refers to, or 404. Names are looked up in a map, so none leads out of it.
+func (p *Pages) ServeAsset(w http.ResponseWriter, r *http.Request, name string) {
+	body, ok := p.assets[name]
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	// Not from the system's MIME table: a machine that calls .js text/plain would break the pages under nosniff.
+	kinds := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+	w.Header().Set("Content-Type", kinds[path.Ext(name)])
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		w.Write(body)
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(fmt.Errorf("pages: %w", err))
+	}
+	return v
+}
+
+var _ gateway.Pages = (*Pages)(nil)

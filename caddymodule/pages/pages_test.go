@@ -1,0 +1,407 @@
+package pages
+
+import (
+	"encoding/json"
+	"html"
+	"net/http"
+	"net/http/httptest"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/gateway"
+)
+
+const alice = "0x52908400098527886E0F7030069857D2E4169EE7"
+
+// serve answers what a browser gets for a page.
+func serve(t *testing.T, p gateway.Page, header ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	if p.Mount == "" {
+		p.Mount = "/auth"
+	}
+	if p.Origin == "" {
+		p.Origin = "https://app.example.com"
+	}
+	w := httptest.NewRecorder()
+	for i := 0; i < len(header); i += 2 {
+		w.Header().Set(header[i], header[i+1])
+	}
+	if err := New().ServePage(w, httptest.NewRequest("GET", "/auth/"+p.Name, nil), p); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// words answers what a person reads of a page: its text without tags and data.
+func readable(body string) string {
+	body = regexp.MustCompile(`(?s)<(script|template|head).*?</(script|template|head)>`).ReplaceAllString(body, "")
+	body = regexp.MustCompile(`<[^>]*>`).ReplaceAllString(body, " ")
+	return strings.Join(strings.Fields(html.UnescapeString(body)), " ")
+}
+
+func identity() *authcore.Identity {
+	return &authcore.Identity{
+		Subject: "u1", SessionID: "s1", Username: alice,
+		Wallets: []string{alice},
+		Roles:   []string{"admin", "editor"},
+		Methods: []authcore.MethodUse{{Method: authcore.Wallet, Time: time.Date(2026, 3, 4, 15, 6, 0, 0, time.UTC)}},
+	}
+}
+
+func TestPageTells(t *testing.T) {
+	named := identity()
+	named.Username, named.Name, named.Email = "alice", "Alice Lidell", "alice@example.com"
+	contract := identity()
+	contract.Wallets = []string{"eip155:10:" + alice}
+	wallet := []authcore.Method{authcore.Wallet}
+
+	tests := []struct {
+		name   string
+		page   gateway.Page
+		header []string
+		status int
+		has    []string
+		hasNot []string
+	}{
+		{
+			name: "sign-in", page: gateway.Page{Name: "sign-in", Methods: wallet, ReturnTo: "/reports?year=2026"},
+			status: 200, has: []string{"Sign in", "app.example.com", "With an Ethereum wallet", "You will be taken to /reports?year=2026"},
+			hasNot: []string{"Confirm it is you", "Use another account"},
+		},
+		{
+			name: "sign-in that leads to the start page does not name it", page: gateway.Page{Name: "sign-in", Methods: wallet, ReturnTo: "/"},
+			status: 200, hasNot: []string{"You will be taken to"},
+		},
+		{
+			name: "sign-in names the port", page: gateway.Page{Name: "sign-in", Methods: wallet, Origin: "http://localhost:8080"},
+			status: 200, has: []string{"text that names localhost:8080"},
+		},
+		{
+			name: "sign-in without wallets", page: gateway.Page{Name: "sign-in", Methods: []authcore.Method{authcore.Passkey}},
+			status: 200, hasNot: []string{"wallet"},
+		},
+		{
+			name: "sign-in without methods", page: gateway.Page{Name: "sign-in"},
+			status: 200, has: []string{"No way to sign in is switched on"},
+		},
+		{
+			name: "sign-in of somebody signed in is a step-up", page: gateway.Page{Name: "sign-in", Methods: wallet, Identity: named, ReturnTo: "/admin"},
+			status: 200, has: []string{"Confirm it is you", "as Alice Lidell", "Use another account"},
+		},
+		{
+			name: "account", page: gateway.Page{Name: "account", Identity: named},
+			status: 200, has: []string{"Name Alice Lidell", "Username alice", "E-mail alice@example.com", "Wallet " + alice, "admin editor", "4 March 2026, 15:06 UTC", "Sign out"},
+		},
+		{
+			name: "account whose username is its wallet says it once", page: gateway.Page{Name: "account", Identity: identity()},
+			status: 200, has: []string{"Wallet " + alice}, hasNot: []string{"Username", "Name"},
+		},
+		{
+			name: "account with a contract wallet", page: gateway.Page{Name: "account", Identity: contract},
+			status: 200, has: []string{"Wallet " + alice, "Contract on chain 10"}, hasNot: []string{"eip155", "Username"},
+		},
+		{
+			name: "403 signed in", page: gateway.Page{Name: "error", Status: 403, Identity: identity(), Problem: &gateway.Error{Code: "forbidden"}},
+			status: 403, has: []string{"Not open to you", "signed in as 0x5290…9EE7", "Use another account", "forbidden"},
+		},
+		{
+			name: "403 signed out", page: gateway.Page{Name: "error", Status: 403, Problem: &gateway.Error{Code: "forbidden"}},
+			status: 403, has: []string{"Nobody may open this page"}, hasNot: []string{"signed in as", "Use another account"},
+		},
+		{
+			name: "cross-origin", page: gateway.Page{Name: "error", Status: 403, Identity: identity(), Problem: &gateway.Error{Code: "cross_origin"}},
+			status: 403, has: []string{"Sent from elsewhere"},
+		},
+		{
+			name: "step-up", page: gateway.Page{Name: "error", Status: 401, Identity: identity(), ReturnTo: "/admin", Problem: &gateway.Error{Code: "step_up_required"}},
+			status: 401, has: []string{"Confirm it is you"},
+		},
+		{
+			name: "503 says when to come back", page: gateway.Page{Name: "error", Status: 503, Problem: &gateway.Error{Code: "unavailable"}}, header: []string{"Retry-After", "7"},
+			status: 503, has: []string{"Not available right now", "Try again in 7 seconds."},
+		},
+		{
+			name: "429 counts in minutes where they are many", page: gateway.Page{Name: "error", Status: 429}, header: []string{"Retry-After", "200"},
+			status: 429, has: []string{"Try again in 4 minutes."},
+		},
+		{name: "503 that does not say when", page: gateway.Page{Name: "error", Status: 503}, status: 503, has: []string{"Try again in a moment."}},
+		{name: "400", page: gateway.Page{Name: "error", Status: 400, Problem: &gateway.Error{Code: "bad_path"}}, status: 400, has: []string{"could not be understood", "Start page"}},
+		{name: "404", page: gateway.Page{Name: "error", Status: 404}, status: 404, has: []string{"There is nothing here"}},
+		{name: "a status without texts", page: gateway.Page{Name: "error", Status: 418}, status: 418, has: []string{"Something went wrong"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			w := serve(t, test.page, test.header...)
+			if w.Code != test.status {
+				t.Errorf("status %d, want %d", w.Code, test.status)
+			}
+			if got := w.Header().Get("Content-Type"); got != "text/html; charset=utf-8" {
+				t.Errorf("Content-Type %q", got)
+			}
+			text := readable(w.Body.String())
+			for _, s := range test.has {
+				if !strings.Contains(text, s) {
+					t.Errorf("does not say %q:\n%s", s, text)
+				}
+			}
+			for _, s := range test.hasNot {
+				if strings.Contains(text, s) {
+					t.Errorf("says %q:\n%s", s, text)
+				}
+			}
+		})
+	}
+}
+
+// Everything that a stranger can choose, a display name, a return address, is written such that it would run as script
+// or end an attribute where it is copied as it is. It must come out as the text that it is, in every place.
+func TestHostileTextStaysText(t *testing.T) {
+	for _, evil := range []string{
+		`<img src=x onerror=alert(1)>`,
+		`"><script>alert(1)</script>`,
+		`' onmouseover='alert(1)`,
+		`</script><script>alert(1)</script>`,
+		`<!--<script>`,
+		`{{.Mount}}`,
+		`{site}`,
+		`javascript:alert(1)`,
+		"\u2028alert(1)",
+	} {
+		id := identity()
+		id.Username, id.Name, id.Email = evil, evil, evil
+		id.Wallets = []string{evil, "eip155:" + evil + ":" + evil}
+		id.Roles = []string{evil}
+		for _, p := range []gateway.Page{
+			{Name: "sign-in", Methods: []authcore.Method{authcore.Wallet}, ReturnTo: evil},
+			{Name: "sign-in", Methods: []authcore.Method{authcore.Wallet}, ReturnTo: evil, Identity: id},
+			{Name: "account", Identity: id, ReturnTo: evil},
+			{Name: "error", Status: 403, Identity: id, ReturnTo: evil, Problem: &gateway.Error{Code: evil, Detail: evil}},
+			{Name: "error", Status: 401, ReturnTo: evil},
+		} {
+			plain := p
+			plain.Identity, plain.ReturnTo = nil, "/x"
+			if p.Identity != nil {
+				plain.Identity = identity()
+				plain.Identity.Username, plain.Identity.Name, plain.Identity.Email = "n", "n", "n"
+				plain.Identity.Wallets = []string{"n", "eip155:n:n"}
+				plain.Identity.Roles = []string{"n"}
+			}
+			if p.Problem != nil {
+				plain.Problem = &gateway.Error{Code: "n"}
+			}
+			got, want := serve(t, p).Body.String(), serve(t, plain).Body.String()
+			if skeleton(got) != skeleton(want) {
+				t.Errorf("%s: %q changes the page:\n%s", p.Name, evil, got)
+			}
+			if p.Name == "account" && !strings.Contains(readable(got), strings.Join(strings.Fields(evil), " ")) {
+				t.Errorf("%s: %q is not shown as it is:\n%s", p.Name, evil, readable(got))
+			}
+			if p.Name == "sign-in" {
+				var data struct{ ReturnTo string }
+				_, rest, _ := strings.Cut(got, `id="data">`)
+				if err := json.NewDecoder(strings.NewReader(rest)).Decode(&data); err != nil || data.ReturnTo != evil {
+					t.Errorf("the scripts are told %q (%v), want %q", data.ReturnTo, err, evil)
+				}
+			}
+		}
+	}
+}
+
+// skeleton is the elements and the names of their attributes, in order.
+func skeleton(body string) string {
+	var b strings.Builder
+	for _, tag := range regexp.MustCompile(`<[!/a-zA-Z](?:"[^"]*"|'[^']*'|[^>"'])*>`).FindAllString(body, -1) {
+		b.WriteString(regexp.MustCompile(`="[^"]*"`).ReplaceAllString(tag, ""))
+	}
+	return b.String()
+}
+
+// The policy of the gateway forbids whatever is inline and whatever comes from elsewhere: a page with either is broken.
+func TestPagesFitTheContentSecurityPolicy(t *testing.T) {
+	for name, body := range everyPage(t) {
+		for _, bad := range []string{`\sstyle=`, `<style`, `\son[a-z]+=`, `javascript:`, `(?:src|href)="(?:https?:)?//`} {
+			if m := regexp.MustCompile(bad).FindString(body); m != "" {
+				t.Errorf("%s has %q", name, m)
+			}
+		}
+		for _, m := range regexp.MustCompile(`<script[^>]*>`).FindAllString(body, -1) {
+			if !strings.Contains(m, "src=") && !strings.Contains(m, `type="application/json"`) {
+				t.Errorf("%s has an inline script: %s", name, m)
+			}
+		}
+	}
+}
+
+// A page with everything it loads stays below 60 KB, and everything it loads is there.
+func TestPageWeight(t *testing.T) {
+	p := New()
+	reference := regexp.MustCompile(`(?:/assets/|from "\./|import\("\./)([a-z-]+\.[a-z]+)`)
+	for name, body := range everyPage(t) {
+		weight, queue, seen := len(body), []string{body}, map[string]bool{}
+		if strings.Contains(body, `data-method="wallet"`) {
+			queue = append(queue, `import("./wallet.js`)
+		}
+		for len(queue) > 0 {
+			for _, m := range reference.FindAllStringSubmatch(queue[0], -1) {
+				if seen[m[1]] {
+					continue
+				}
+				seen[m[1]] = true
+				w := httptest.NewRecorder()
+				p.ServeAsset(w, httptest.NewRequest("GET", "/auth/assets/"+m[1], nil), m[1])
+				if w.Code != 200 {
+					t.Fatalf("%s refers to %s: %d", name, m[1], w.Code)
+				}
+				weight += w.Body.Len()
+				queue = append(queue, w.Body.String())
+			}
+			queue = queue[1:]
+		}
+		if weight > 60_000 {
+			t.Errorf("%s weighs %d bytes", name, weight)
+		}
+		if len(seen) < 3 {
+			t.Errorf("%s: only %v was weighed", name, seen)
+		}
+		t.Logf("%s: %d bytes, %d files", name, weight, len(seen)+1)
+	}
+}
+
+// everyPage answers each page in a form that shows most of it.
+func everyPage(t *testing.T) map[string]string {
+	id := identity()
+	id.Username, id.Name = "alice", "Alice"
+	pages := map[string]string{}
+	for name, p := range map[string]gateway.Page{
+		"sign-in": {Name: "sign-in", Methods: []authcore.Method{authcore.Wallet}, ReturnTo: "/x"},
+		"step-up": {Name: "sign-in", Methods: []authcore.Method{authcore.Wallet}, Identity: id},
+		"account": {Name: "account", Identity: id},
+		"error":   {Name: "error", Status: 403, Identity: id, Problem: &gateway.Error{Code: "forbidden"}},
+	} {
+		pages[name] = serve(t, p).Body.String()
+	}
+	return pages
+}
+
+// Every text that a script says is there, and no text is left over. A script says a text by say("key"), or names it in
+// a table of one entry a line.
+func TestScriptTexts(t *testing.T) {
+	p := New()
+	says := regexp.MustCompile(`\bsay\("(\w+)"|(?m:^ +\S+: "(\w+)",$)`)
+	for name, modules := range map[string][]string{
+		"sign-in": {"page.js", "sign-in.js", "wallet.js"},
+		"account": {"page.js", "account.js"},
+	} {
+		var source string
+		for _, m := range modules {
+			source += string(p.assets[m])
+		}
+		texts := p.pages[name].words.Script
+		found := says.FindAllStringSubmatch(source, -1)
+		if len(found) < 8 {
+			t.Fatalf("%s: only %d texts are said", name, len(found))
+		}
+		for _, m := range found {
+			if key := m[1] + m[2]; texts[key] == "" && key != "POST" {
+				t.Errorf("%s: no text %q", name, key)
+			}
+		}
+		for key := range texts {
+			if !strings.Contains(source, `"`+key+`"`) {
+				t.Errorf("%s: text %q is not used", name, key)
+			}
+		}
+	}
+}
+
+// Texts that no template says are left over.
+func TestPageTexts(t *testing.T) {
+	for name, pg := range New().pages {
+		source := string(must(files.ReadFile("templates/" + name + ".html")))
+		for key := range pg.words.Page {
+			_, ofKind, _ := strings.Cut(key, ".")
+			built := name == "error" && (ofKind != "" || key == "soon" || strings.HasPrefix(key, "in")) || strings.HasSuffix(key, "Method")
+			if !built && !strings.Contains(source, `"`+key+`"`) {
+				t.Errorf("%s: text %q is not used", name, key)
+			}
+		}
+	}
+}
+
+func TestMethodNames(t *testing.T) {
+	for _, m := range []authcore.Method{authcore.Passkey, authcore.Wallet, authcore.Password} {
+		id := identity()
+		id.Methods = []authcore.MethodUse{{Method: m, Time: time.Unix(1, 0)}}
+		serve(t, gateway.Page{Name: "account", Identity: id})
+	}
+}
+
+func TestServeAsset(t *testing.T) {
+	tests := []struct {
+		name string
+		code int
+		kind string
+	}{
+		{"authgate.css", 200, "text/css; charset=utf-8"},
+		{"sign-in.js", 200, "text/javascript; charset=utf-8"},
+		{"gate.svg", 200, "image/svg+xml"},
+		{"", 404, ""},
+		{"none.js", 404, ""},
+		{"../pages.go", 404, ""},
+		{"../templates/base.html", 404, ""},
+		{"AUTHGATE.CSS", 404, ""},
+	}
+	for _, test := range tests {
+		for _, method := range []string{"GET", "HEAD"} {
+			w := httptest.NewRecorder()
+			New().ServeAsset(w, httptest.NewRequest(method, "/auth/assets/x", nil), test.name)
+			if w.Code != test.code || test.kind != "" && w.Header().Get("Content-Type") != test.kind {
+				t.Errorf("%s %q: %d %s", method, test.name, w.Code, w.Header().Get("Content-Type"))
+			}
+			if body := w.Body.Len(); test.code == 200 && (body > 0) != (method == "GET") {
+				t.Errorf("%s %q: body of %d bytes", method, test.name, body)
+			}
+		}
+	}
+	for name := range New().assets {
+		if !slices.Contains([]string{".css", ".js", ".svg"}, path.Ext(name)) {
+			t.Errorf("%s has no content type", name)
+		}
+	}
+}
+
+func TestServePageHead(t *testing.T) {
+	w := httptest.NewRecorder()
+	err := New().ServePage(w, httptest.NewRequest(http.MethodHead, "/auth/sign-in", nil), gateway.Page{Name: "sign-in", Origin: "https://a.example"})
+	if err != nil || w.Code != 200 || w.Body.Len() != 0 || w.Header().Get("Content-Length") == "0" {
+		t.Errorf("%v, %d, %d bytes, Content-Length %s", err, w.Code, w.Body.Len(), w.Header().Get("Content-Length"))
+	}
+}
+
+// Where a page cannot be made nothing is written, so that the gateway can still answer otherwise.
+func TestServePageFailsWhole(t *testing.T) {
+	for _, p := range []gateway.Page{{Name: "none", Origin: "https://a.example"}, {Name: "sign-in", Origin: "::"}, {Name: "", Origin: "https://a.example"}} {
+		w := httptest.NewRecorder()
+		if err := New().ServePage(w, httptest.NewRequest("GET", "/", nil), p); err == nil {
+			t.Errorf("%+v: no error", p)
+		}
+		if w.Body.Len() > 0 || len(w.Header()) > 0 {
+			t.Errorf("%+v: wrote %v %s", p, w.Header(), w.Body)
+		}
+	}
+}
+
+func BenchmarkServePage(b *testing.B) {
+	p, r := New(), httptest.NewRequest("GET", "/auth/sign-in", nil)
+	page := gateway.Page{Name: "sign-in", Mount: "/auth", Origin: "https://app.example.com", Methods: []authcore.Method{authcore.Wallet}, ReturnTo: "/x"}
+	for b.Loop() {
+		if err := p.ServePage(httptest.NewRecorder(), r, page); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

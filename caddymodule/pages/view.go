@@ -1,0 +1,165 @@
+package pages
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/gateway"
+)
+
+// view is what a template sees.
+type view struct {
+	gateway.Page
+	words words
+
+	Site    string // the origin as people know it: host, and port where it is unusual
+	Who     string // the signed-in user in one word, for a sentence
+	Wallets []walletView
+	Since   time.Time // when the user last proved something; zero when signed out
+
+	Kind string // on the error page, which of its texts
+	When string // "in 20 seconds"
+}
+
+// walletView is a linked wallet for people.
+type walletView struct {
+	Address string // EIP-55
+	Chain   string // of a contract wallet; empty for a plain key
+}
+
+func newView(w words, p gateway.Page, retryAfter int) (*view, error) {
+	origin, err := url.Parse(p.Origin)
+	if err != nil || origin.Host == "" {
+		return nil, fmt.Errorf("origin %q has no host", p.Origin)
+	}
+	v := &view{Page: p, words: w, Site: origin.Host}
+	if id := p.Identity; id != nil {
+		v.Who = id.Username
+		if id.Name != "" {
+			v.Who = id.Name
+		}
+		v.Who = shortAddress(v.Who)
+		v.Since = id.AuthTime()
+		for _, key := range id.Wallets {
+			v.Wallets = append(v.Wallets, parseWallet(key))
+		}
+	}
+	if p.Name == "error" {
+		v.Kind = kindOf(w, p)
+		if v.When, err = when(w, retryAfter); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
+}
+
+// Say answers a text of the page with its places filled: Say "to" "site" .Site. A text that is not there is an error.
+func (v *view) Say(key string, places ...string) (string, error) {
+	text, ok := v.words.Page[key]
+	if !ok {
+		return "", fmt.Errorf("no text %q", key)
+	}
+	return say(text, places...)
+}
+
+// Data is what the scripts of the page are told.
+func (v *view) Data() any {
+	return struct {
+		Mount    string            `json:"mount"`
+		Site     string            `json:"site"`
+		ReturnTo string            `json:"returnTo"`
+		StepUp   bool              `json:"stepUp"`
+		Text     map[string]string `json:"text"`
+	}{v.Mount, v.Site, v.ReturnTo, v.StepUp(), v.words.Script}
+}
+
+// Offers reports whether a sign-in method is offered.
+func (v *view) Offers(m authcore.Method) bool { return slices.Contains(v.Methods, m) }
+
+// StepUp reports whether the sign-in page is for somebody who is signed in and must prove it anew.
+func (v *view) StepUp() bool { return v.Identity != nil }
+
+// Elsewhere reports whether signing in leads to a place worth naming: the start page is not.
+func (v *view) Elsewhere() bool { return v.ReturnTo != "" && v.ReturnTo != "/" }
+
+// UsernameIsWallet reports whether the username only repeats a wallet, as it does until its owner chooses one.
+func (v *view) UsernameIsWallet() bool {
+	return slices.ContainsFunc(v.Wallets, func(w walletView) bool {
+		return authcore.FoldUsername(w.Address) == authcore.FoldUsername(v.Identity.Username)
+	})
+}
+
+// UsernameIsEmail reports whether the username only repeats the e-mail address.
+func (v *view) UsernameIsEmail() bool {
+	return v.Identity.Email != "" && authcore.FoldUsername(v.Identity.Email) == authcore.FoldUsername(v.Identity.Username)
+}
+
+// MethodName is what people call a sign-in method.
+func (v *view) MethodName(m authcore.Method) (string, error) { return v.Say(string(m) + "Method") }
+
+// kindOf answers which texts of the error page tell of this problem: those of its code, else of its status.
+func kindOf(w words, p gateway.Page) string {
+	kinds := []string{strconv.Itoa(p.Status)}
+	if p.Status == 403 && p.Identity == nil {
+		kinds[0] = "403.out"
+	}
+	if p.Problem != nil {
+		kinds = append([]string{p.Problem.Code}, kinds...)
+	}
+	for _, kind := range kinds {
+		if _, ok := w.Page[kind+".heading"]; ok {
+			return kind
+		}
+	}
+	return "other"
+}
+
+// when puts a number of seconds into words; 0 is unknown.
+func when(w words, seconds int) (string, error) {
+	switch {
+	case seconds <= 1:
+		return say(w.Page["soon"])
+	case seconds < 120:
+		return say(w.Page["inSeconds"], "n", strconv.Itoa(seconds))
+	default:
+		return say(w.Page["inMinutes"], "n", strconv.Itoa((seconds+59)/60))
+	}
+}
+
+// say fills the places of a text. All are filled at one pass, so that a value which looks like a place stays as it is.
+func say(text string, places ...string) (string, error) {
+	if len(places)%2 != 0 {
+		return "", fmt.Errorf("text %q: a place without a value", text)
+	}
+	pairs := make([]string, len(places))
+	for i, s := range places {
+		if i%2 == 0 {
+			s = "{" + s + "}"
+		}
+		pairs[i] = s
+	}
+	return strings.NewReplacer(pairs...).Replace(text), nil
+}
+
+// parseWallet reads a credential key: an address, or eip155:<chain>:<address> of a contract wallet.
+func parseWallet(key string) walletView {
+	if rest, ok := strings.CutPrefix(key, "eip155:"); ok {
+		if chain, address, ok := strings.Cut(rest, ":"); ok {
+			return walletView{Address: address, Chain: chain}
+		}
+	}
+	return walletView{Address: key}
+}
+
+// shortAddress abbreviates an Ethereum address, and nothing else, the way wallets do: 0x5290…9EE7.
+func shortAddress(s string) string {
+	if len(s) == 42 && strings.HasPrefix(s, "0x") {
+		return s[:6] + "…" + s[38:]
+	}
+	return s
+}
