@@ -1,0 +1,36 @@
+package token
+
+import (
+	"slices"
+
+	"github.com/caddy-authgate/authgate/authcore"
+)
+
+// AMR answers the "amr" values of methods that were used in a session (RFC 8176 section 2), sorted:
+//
+//   - a wallet proves possession of a key, of which nobody knows whether hardware guards it: "pop", neither "hwk" nor
+//     "swk". That a person confirmed the signature cannot be known either, so not "user".
+//   - a passkey proves possession of a key and, by WebAuthn, that a user was present: "pop" and "user". Synced passkeys are
+//     not bound to hardware: not "hwk".
+//   - a password is "pwd".
+//   - a password together with a key are two factors, something known and something had: "mfa". A wallet and a passkey
+//     are both something had.
+func AMR(methods []authcore.MethodUse) []string {
+	var values []string
+	known, had := false, false
+	for _, use := range methods {
+		switch use.Method {
+		case authcore.Wallet:
+			values, had = append(values, "pop"), true
+		case authcore.Passkey:
+			values, had = append(values, "pop", "user"), true
+		case authcore.Password:
+			values, known = append(values, "pwd"), true
+		}
+	}
+	if known && had {
+		values = append(values, "mfa")
+	}
+	slices.Sort(values)
+	return slices.Compact(values)
+}
