@@ -24,6 +24,10 @@ func Hash(message string) [32]byte {
 // lower half; everything else is ErrInvalidSignature. For most random signatures there is some address: the caller
 // compares it with the one that was claimed.
 func Recover(message string, sig []byte) (Address, error) {
+	return recoverHash(Hash(message), sig)
+}
+
+func recoverHash(hash [32]byte, sig []byte) (Address, error) {
 	if len(sig) != signatureLength {
 		return Address{}, fmt.Errorf("wallet: recover: %d bytes instead of %d: %w", len(sig), signatureLength, ErrInvalidSignature)
 	}
@@ -41,7 +45,6 @@ func Recover(message string, sig []byte) (Address, error) {
 	if !crypto.ValidateSignatureValues(v, new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:64]), true) {
 		return Address{}, fmt.Errorf("wallet: recover: r or s out of range: %w", ErrInvalidSignature)
 	}
-	hash := Hash(message)
 	key, err := crypto.Ecrecover(hash[:], append(append(make([]byte, 0, signatureLength), sig[:64]...), v))
 	if err != nil {
 		return Address{}, fmt.Errorf("wallet: recover: no key: %w", ErrInvalidSignature)

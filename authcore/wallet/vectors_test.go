@@ -1,16 +1,11 @@
 package wallet
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-
-	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/crypto"
 )
 
 // readVectors reads a file of the shared vectors, which lie beside the repository and are not part of it. Only where
@@ -239,92 +234,5 @@ func TestVectorsSIWECharacters(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-func TestVectorsEIP55(t *testing.T) {
-	var cases []struct {
-		Address       string
-		ChecksumValid bool
-	}
-	readVectors(t, "eip55.json", &cases)
-	for _, c := range cases {
-		a, err := ParseAddress(c.Address)
-		if err != nil {
-			t.Errorf("%s: %v", c.Address, err)
-		}
-		if (a.String() == c.Address) != c.ChecksumValid {
-			t.Errorf("%s is written %s", c.Address, a)
-		}
-	}
-	var accounts []struct{ Name, Address, PrivateKey string }
-	readVectors(t, "ethers/accounts-eip55.json", &accounts)
-	for _, c := range accounts {
-		a, err := ParseAddress(c.Address)
-		if c.Address == common.HexToAddress("0").Hex() {
-			if !errors.Is(err, ErrInvalidAddress) {
-				t.Errorf("zero address: %v", err)
-			}
-			continue
-		}
-		if err != nil || a.String() != c.Address {
-			t.Errorf("%s: %s is written %s, %v", c.Name, c.Address, a, err)
-		}
-		if c.PrivateKey == "" {
-			continue
-		}
-		key, err := crypto.HexToECDSA(c.PrivateKey[2:])
-		if err != nil {
-			t.Fatalf("%s: %v", c.Name, err)
-		}
-		sig, err := crypto.Sign(hashOf("hello"), key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := Recover("hello", sig); err != nil || got != a {
-			t.Errorf("%s: recovered %s, %v", c.Name, got, err)
-		}
-	}
-}
-
-func hashOf(text string) []byte {
-	h := Hash(text)
-	return h[:]
-}
-
-func TestVectorsEIP191(t *testing.T) {
-	var cases []struct{ Message, MessageSource, Hash string }
-	for _, file := range []string{"eip191-hash.json", "ethers/eip191-hash.json"} {
-		cases = nil
-		readVectors(t, file, &cases)
-		for _, c := range cases {
-			if c.MessageSource != "" {
-				c.Message = strings.Trim(c.MessageSource, `"`)
-			}
-			if got := "0x" + hex.EncodeToString(hashOf(c.Message)); got != c.Hash {
-				t.Errorf("%q: %s, want %s", c.Message, got, c.Hash)
-			}
-		}
-	}
-}
-
-func TestVectorsSIWESignatures(t *testing.T) {
-	type signed struct {
-		fields
-		Signature string
-	}
-	var cases map[string]signed
-	readVectors(t, "siwe/verification_positive.json", &cases)
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			text, err := c.format()
-			if err != nil {
-				t.Fatal(err)
-			}
-			m, _ := c.message()
-			if account, err := verify(m, text, c.Signature); err != nil || account.Key() != c.Address {
-				t.Errorf("%s, %v", account.Key(), err)
-			}
-		})
 	}
 }
