@@ -37,9 +37,10 @@ func serve(t *testing.T, p gateway.Page, header ...string) *httptest.ResponseRec
 	return w
 }
 
-// words answers what a person reads of a page: its text without tags and data.
+// readable answers what a person reads of a page: its text without tags and data.
 func readable(body string) string {
 	body = regexp.MustCompile(`(?s)<(script|template|head).*?</(script|template|head)>`).ReplaceAllString(body, "")
+	body = strings.ReplaceAll(body, "<wbr>", "")
 	body = regexp.MustCompile(`<[^>]*>`).ReplaceAllString(body, " ")
 	return strings.Join(strings.Fields(html.UnescapeString(body)), " ")
 }
@@ -95,7 +96,7 @@ func TestPageTells(t *testing.T) {
 		},
 		{
 			name: "account", page: gateway.Page{Name: "account", Identity: named},
-			status: 200, has: []string{"Name Alice Lidell", "Username alice", "E-mail alice@example.com", "Wallet " + alice, "admin editor", "4 March 2026, 15:06 UTC", "Sign out"},
+			status: 200, has: []string{"Name Alice Lidell", "Username alice", "E-mail alice@example.com", "Wallet " + alice, "admin editor", "Signed in with Wallet 4 March 2026, 15:06 UTC", "Sign out"},
 		},
 		{
 			name: "account whose username is its wallet says it once", page: gateway.Page{Name: "account", Identity: identity()},
@@ -107,7 +108,7 @@ func TestPageTells(t *testing.T) {
 		},
 		{
 			name: "403 signed in", page: gateway.Page{Name: "error", Status: 403, Identity: identity(), Problem: &gateway.Error{Code: "forbidden"}},
-			status: 403, has: []string{"Not open to you", "signed in as 0x5290…9EE7", "Use another account", "forbidden"},
+			status: 403, has: []string{"No access", "signed in as 0x5290…9EE7", "Use another account", "forbidden"},
 		},
 		{
 			name: "403 signed out", page: gateway.Page{Name: "error", Status: 403, Problem: &gateway.Error{Code: "forbidden"}},
@@ -122,6 +123,10 @@ func TestPageTells(t *testing.T) {
 			status: 401, has: []string{"Confirm it is you"},
 		},
 		{
+			name: "step-up of nobody is a sign-in", page: gateway.Page{Name: "error", Status: 401, Problem: &gateway.Error{Code: "step_up_required"}},
+			status: 401, has: []string{"Sign in first"}, hasNot: []string{"signed in as"},
+		},
+		{
 			name: "503 says when to come back", page: gateway.Page{Name: "error", Status: 503, Problem: &gateway.Error{Code: "unavailable"}}, header: []string{"Retry-After", "7"},
 			status: 503, has: []string{"Not available right now", "Try again in 7 seconds."},
 		},
@@ -130,7 +135,7 @@ func TestPageTells(t *testing.T) {
 			status: 429, has: []string{"Try again in 4 minutes."},
 		},
 		{name: "503 that does not say when", page: gateway.Page{Name: "error", Status: 503}, status: 503, has: []string{"Try again in a moment."}},
-		{name: "400", page: gateway.Page{Name: "error", Status: 400, Problem: &gateway.Error{Code: "bad_path"}}, status: 400, has: []string{"could not be understood", "Start page"}},
+		{name: "400", page: gateway.Page{Name: "error", Status: 400, Problem: &gateway.Error{Code: "bad_path"}}, status: 400, has: []string{"This could not be understood", "Start page"}},
 		{name: "404", page: gateway.Page{Name: "error", Status: 404}, status: 404, has: []string{"There is nothing here"}},
 		{name: "a status without texts", page: gateway.Page{Name: "error", Status: 418}, status: 418, has: []string{"Something went wrong"}},
 	}
@@ -240,11 +245,11 @@ func TestPagesFitTheContentSecurityPolicy(t *testing.T) {
 // A page with everything it loads stays below 60 KB, and everything it loads is there.
 func TestPageWeight(t *testing.T) {
 	p := New()
-	reference := regexp.MustCompile(`(?:/assets/|from "\./|import\("\./)([a-z-]+\.[a-z]+)`)
+	reference := regexp.MustCompile(`(?:/assets/|from '\./)([a-z-]+\.[a-z]+)`)
 	for name, body := range everyPage(t) {
 		weight, queue, seen := len(body), []string{body}, map[string]bool{}
 		if strings.Contains(body, `data-method="wallet"`) {
-			queue = append(queue, `import("./wallet.js`)
+			queue = append(queue, "from './wallet.js'")
 		}
 		for len(queue) > 0 {
 			for _, m := range reference.FindAllStringSubmatch(queue[0], -1) {
@@ -288,11 +293,11 @@ func everyPage(t *testing.T) map[string]string {
 	return pages
 }
 
-// Every text that a script says is there, and no text is left over. A script says a text by say("key"), or names it in
+// Every text that a script says is there, and no text is left over. A script says a text by say('key'), or names it in
 // a table of one entry a line.
 func TestScriptTexts(t *testing.T) {
 	p := New()
-	says := regexp.MustCompile(`\bsay\("(\w+)"|(?m:^ +\S+: "(\w+)",$)`)
+	says := regexp.MustCompile(`\bsay\('(\w+)'|(?m:^\t+\S+: '(\w+)',$)`)
 	for name, modules := range map[string][]string{
 		"sign-in": {"page.js", "sign-in.js", "wallet.js"},
 		"account": {"page.js", "account.js"},
@@ -312,7 +317,7 @@ func TestScriptTexts(t *testing.T) {
 			}
 		}
 		for key := range texts {
-			if !strings.Contains(source, `"`+key+`"`) {
+			if !strings.Contains(source, "'"+key+"'") {
 				t.Errorf("%s: text %q is not used", name, key)
 			}
 		}

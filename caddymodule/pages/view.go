@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/gateway"
@@ -20,7 +19,6 @@ type view struct {
 	Site    string // the origin as people know it: host, and port where it is unusual
 	Who     string // the signed-in user in one word, for a sentence
 	Wallets []walletView
-	Since   time.Time // when the user last proved something; zero when signed out
 
 	Kind string // on the error page, which of its texts
 	When string // "in 20 seconds"
@@ -44,7 +42,6 @@ func newView(w words, p gateway.Page, retryAfter int) (*view, error) {
 			v.Who = id.Name
 		}
 		v.Who = shortAddress(v.Who)
-		v.Since = id.AuthTime()
 		for _, key := range id.Wallets {
 			v.Wallets = append(v.Wallets, parseWallet(key))
 		}
@@ -99,6 +96,18 @@ func (v *view) UsernameIsEmail() bool {
 	return v.Identity.Email != "" && authcore.FoldUsername(v.Identity.Email) == authcore.FoldUsername(v.Identity.Username)
 }
 
+// Head and Tail are the halves of the address, for a line break that leaves no crumb.
+func (w walletView) Head() string { return w.Address[:w.half()] }
+
+func (w walletView) Tail() string { return w.Address[w.half():] }
+
+func (w walletView) half() int {
+	if len(w.Address) == 42 {
+		return 22
+	}
+	return len(w.Address)
+}
+
 // MethodName is what people call a sign-in method.
 func (v *view) MethodName(m authcore.Method) (string, error) { return v.Say(string(m) + "Method") }
 
@@ -108,7 +117,8 @@ func kindOf(w words, p gateway.Page) string {
 	if p.Status == 403 && p.Identity == nil {
 		kinds[0] = "403.out"
 	}
-	if p.Problem != nil {
+	// Only who is signed in can confirm it.
+	if p.Problem != nil && (p.Identity != nil || p.Problem.Code != "step_up_required") {
 		kinds = append([]string{p.Problem.Code}, kinds...)
 	}
 	for _, kind := range kinds {

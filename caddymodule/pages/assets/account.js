@@ -1,30 +1,32 @@
 // The page of who one is signed in as, and the refusals that name the account.
 
-import { say, signOut, tell } from "./page.js";
+import { say, signOut, tell } from './page.js';
 
-for (const button of document.querySelectorAll("[data-sign-out]")) {
-  const returnTo = button.dataset.signOut === "return" ? location.pathname + location.search : "";
-  button.addEventListener("click", () => signOut(button, returnTo));
+for (const button of document.querySelectorAll('[data-sign-out]')) {
+	const returnTo = button.dataset.signOut === 'return' ? location.pathname + location.search : '';
+	button.addEventListener('click', () => signOut(button, returnTo));
 }
 
-for (const time of document.querySelectorAll("time")) {
-  const at = new Date(time.dateTime);
-  time.title = time.textContent;
-  time.textContent = at.toLocaleString(document.documentElement.lang, { dateStyle: "long", timeStyle: "short" });
+// The language is that of the page, its habits (the order of a date, the clock) those of the reader.
+const { lang } = document.documentElement;
+const locales = [...navigator.languages.filter((l) => l === lang || l.startsWith(`${lang}-`)), lang];
+for (const time of document.querySelectorAll('time')) {
+	time.title = time.textContent;
+	time.textContent = new Date(time.dateTime).toLocaleString(locales, { dateStyle: 'long', timeStyle: 'short' });
 }
 
 // The clipboard is there in secure contexts only.
-for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy]") : []) {
-  const label = button.textContent;
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(button.dataset.copy);
-    } catch {
-      return; // the browser says why; the address stays there to be selected
-    }
-    button.textContent = say("copied");
-    tell(say("copiedWhat", { what: button.dataset.copy }), "quiet");
-    setTimeout(() => (button.textContent = label), 2000);
-  });
+for (const button of navigator.clipboard ? document.querySelectorAll('[data-copy]') : []) {
+	const label = button.textContent;
+	button.hidden = false;
+	button.addEventListener('click', async () => {
+		try {
+			await navigator.clipboard.writeText(button.dataset.copy);
+		} catch {
+			return; // the browser says why; the address stays there to be selected
+		}
+		button.textContent = say('copied');
+		tell(say('copiedWhat', { what: button.dataset.copy }), 'quiet');
+		setTimeout(() => (button.textContent = label), 2000);
+	});
 }

@@ -1,89 +1,92 @@
 // What all pages share: their data and texts, the status line, requests to the gateway.
 
-export const data = JSON.parse(document.getElementById("data").textContent);
+export const data = JSON.parse(document.getElementById('data').textContent);
 
 // say answers a text with its {places} filled. The result only ever becomes a text node.
 export function say(key, places = {}) {
-  const all = { site: data.site, ...places };
-  return data.text[key].replace(/\{(\w+)\}/g, (place, name) => all[name] ?? place);
+	const all = { site: data.site, ...places };
+	return data.text[key].replace(/\{(\w+)\}/g, (place, name) => all[name] ?? place);
 }
 
-const status = document.querySelector("[data-status]");
+const status = document.querySelector('[data-status]');
 
-// tell puts words in the status line, which screen readers announce. Kind is "busy", "good", "bad" or nothing; code is
+// tell puts words in the status line, which screen readers announce. Kind is 'busy', 'good', 'bad' or nothing; code is
 // shown below the words to be read or copied letter by letter.
-export function tell(words = "", kind = "", code = "") {
-  status.dataset.kind = kind;
-  const line = document.createElement("p");
-  line.textContent = words;
-  status.replaceChildren(...(words ? [line] : []));
-  if (code) {
-    const el = document.createElement("code");
-    el.textContent = code;
-    status.append(el);
-  }
+export function tell(words = '', kind = '', code = '') {
+	status.dataset.kind = kind;
+	const line = document.createElement('p');
+	line.textContent = words;
+	status.replaceChildren(...(words ? [line] : []));
+	if (code) {
+		const el = document.createElement('code');
+		// A break in the middle leaves no crumb of an address on a line of its own.
+		const half = Math.ceil(code.length / 2) + 1;
+		el.append(code.slice(0, half), document.createElement('wbr'), code.slice(half));
+		status.append(el);
+	}
+	status.scrollIntoView({ block: 'nearest' });
 }
 
-// Refusal is an answer of the gateway other than success. Code is that of the problem body, "network" where there was no
-// answer, or "unexpected" where it was none of the gateway's.
+// Refusal is an answer of the gateway other than success. Code is that of the problem body, 'network' where there was no
+// answer, or 'unexpected' where it was none of the gateway's.
 export class Refusal extends Error {
-  constructor(code, response, problem = {}) {
-    super(code);
-    this.code = code;
-    this.status = response?.status ?? 0;
-    this.problem = problem;
-    this.when = inWords(response?.headers.get("Retry-After"));
-  }
+	constructor(code, response, problem = {}) {
+		super(code);
+		this.code = code;
+		this.status = response?.status ?? 0;
+		this.problem = problem;
+		this.when = inWords(response?.headers.get('Retry-After'));
+	}
 }
 
 // post sends JSON to a route of the gateway and answers what came back; null for an answer without a body.
 export async function post(route, body) {
-  let response;
-  try {
-    response = await fetch(`${data.mount}/${route}`, {
-      method: "POST",
-      headers: body ? { "Content-Type": "application/json", Accept: "application/json" } : { Accept: "application/json" },
-      body: body && JSON.stringify(body),
-      signal: AbortSignal.timeout(30_000),
-    });
-  } catch {
-    throw new Refusal("network");
-  }
-  if (response.status === 204) return null;
-  let answer;
-  try {
-    answer = await response.json();
-  } catch {
-    throw new Refusal(response.status === 503 ? "unavailable" : "unexpected", response);
-  }
-  if (!response.ok) throw new Refusal(answer?.code ?? "unexpected", response, answer);
-  return answer;
+	let response;
+	try {
+		response = await fetch(`${data.mount}/${route}`, {
+			method: 'POST',
+			headers: body ? { 'Content-Type': 'application/json', Accept: 'application/json' } : { Accept: 'application/json' },
+			body: body && JSON.stringify(body),
+			signal: AbortSignal.timeout(30_000),
+		});
+	} catch {
+		throw new Refusal('network');
+	}
+	if (response.status === 204) return null;
+	let answer;
+	try {
+		answer = await response.json();
+	} catch {
+		throw new Refusal(response.status === 503 ? 'unavailable' : 'unexpected', response);
+	}
+	if (!response.ok) throw new Refusal(answer?.code ?? 'unexpected', response, answer);
+	return answer;
 }
 
 function inWords(retryAfter) {
-  const seconds = Number(retryAfter);
-  if (!(seconds > 1)) return say("soon");
-  return seconds < 120 ? say("inSeconds", { n: seconds }) : say("inMinutes", { n: Math.ceil(seconds / 60) });
+	const seconds = Number(retryAfter);
+	if (!(seconds > 1)) return say('soon');
+	return seconds < 120 ? say('inSeconds', { n: seconds }) : say('inMinutes', { n: Math.ceil(seconds / 60) });
 }
 
 // signOut ends the session and goes to the sign-in page, which tells of it (see the fragment) and leads back to
 // returnTo.
 export async function signOut(button, returnTo) {
-  if (button.ariaBusy === "true") return;
-  button.ariaBusy = "true";
-  tell(say("signingOut"), "busy");
-  try {
-    await post("sign-out");
-  } catch (refusal) {
-    button.ariaBusy = null;
-    tell(refusal.code === "network" ? say("network") : say("signOutFailed", { when: refusal.when }), "bad");
-    return;
-  }
-  const query = returnTo ? `?return_to=${encodeURIComponent(returnTo)}` : "";
-  location.replace(`${data.mount}/sign-in${query}#signed-out`);
+	if (button.ariaBusy === 'true') return;
+	button.ariaBusy = 'true';
+	tell(say('signingOut'), 'busy');
+	try {
+		await post('sign-out');
+	} catch (refusal) {
+		button.ariaBusy = null;
+		tell(refusal.code === 'network' ? say('network') : say('signOutFailed', { when: refusal.when }), 'bad');
+		return;
+	}
+	const query = returnTo ? `?return_to=${encodeURIComponent(returnTo)}` : '';
+	location.replace(`${data.mount}/sign-in${query}#signed-out`);
 }
 
 // A page that the browser kept in memory may tell of a sign-in that is over: ask anew.
-addEventListener("pageshow", (event) => {
-  if (event.persisted) location.reload();
+addEventListener('pageshow', (event) => {
+	if (event.persisted) location.reload();
 });

@@ -9,36 +9,36 @@ const most = 24;
 // find calls changed with all wallets known, [{ id, name, icon, provider }], whenever there are more; first as soon as
 // one is found, or with none after a short wait.
 export function find(changed) {
-  const announced = new Map();
-  let injected = null;
+	const announced = new Map();
+	let injected = null;
 
-  const report = () => changed(announced.size || !injected ? [...announced.values()] : [injected]);
+	const report = () => changed(announced.size || !injected ? [...announced.values()] : [injected]);
 
-  addEventListener("eip6963:announceProvider", ({ detail }) => {
-    const { info, provider } = detail ?? {};
-    // A wallet may announce itself late and more than once: its uuid tells.
-    if (typeof info?.uuid !== "string" || typeof provider?.request !== "function" || announced.has(info.uuid)) return;
-    if (announced.size >= most) return;
-    announced.set(info.uuid, { id: info.uuid, name: plain(info.name), icon: image(info.icon), provider });
-    report();
-  });
-  dispatchEvent(new Event("eip6963:requestProvider"));
+	addEventListener('eip6963:announceProvider', ({ detail }) => {
+		const { info, provider } = detail ?? {};
+		// A wallet may announce itself late and more than once: its uuid tells.
+		if (typeof info?.uuid !== 'string' || typeof provider?.request !== 'function' || announced.has(info.uuid)) return;
+		if (announced.size >= most) return;
+		announced.set(info.uuid, { id: info.uuid, name: plain(info.name), icon: image(info.icon), provider });
+		report();
+	});
+	dispatchEvent(new Event('eip6963:requestProvider'));
 
-  const look = () => {
-    const provider = window.ethereum;
-    if (!injected && typeof provider?.request === "function") injected = { id: "injected", name: "", icon: "", provider };
-    if (!announced.size) report();
-  };
-  // Wallets that inject late say so by this older event.
-  addEventListener("ethereum#initialized", look);
-  setTimeout(look, patience);
+	const look = () => {
+		const provider = window.ethereum;
+		if (!injected && typeof provider?.request === 'function') injected = { id: 'injected', name: '', icon: '', provider };
+		if (!announced.size) report();
+	};
+	// Wallets that inject late say so by this older event.
+	addEventListener('ethereum#initialized', look);
+	setTimeout(look, patience);
 }
 
 function plain(name) {
-  // Control characters and direction overrides have no place in a name.
-  return typeof name === "string" ? name.replace(/[\p{Cc}\p{Cf}]/gu, "").trim().slice(0, 40) : "";
+	// Control characters and direction overrides have no place in a name.
+	return typeof name === 'string' ? name.replace(/[\p{Cc}\p{Cf}]/gu, '').trim().slice(0, 80) : '';
 }
 
 function image(icon) {
-  return typeof icon === "string" && /^data:image\/(png|jpeg|gif|webp|svg\+xml)[;,]/.test(icon.trim()) ? icon.trim() : "";
+	return typeof icon === 'string' && /^data:image\/(png|jpeg|gif|webp|svg\+xml)[;,]/.test(icon.trim()) ? icon.trim() : '';
 }

@@ -1,0 +1,116 @@
+// A real browser for the tests of the pages, and wallets to put into it: EIP-1193 providers that sign with keys of this
+// process, announced by EIP-6963 or set as window.ethereum.
+import { chromium } from 'playwright-core';
+import { privateKeyToAccount, generatePrivateKey } from 'viem/accounts';
+
+// launch starts Debian's Chromium (or that of CHROMIUM). The switches keep it from calling home.
+export function launch() {
+	return chromium.launch({
+		executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
+		args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+			'--disable-component-update', '--disable-sync'],
+	});
+}
+
+// wallet describes one to put into a page. Options:
+//   name, icon, uuid   what it says of itself
+//   account            a viem account; default: a new one
+//   injected           window.ethereum instead of an announcement
+//   late               milliseconds until it announces itself
+//   twice              announces itself twice
+//   lowerCase          gives its address without checksum
+//   errors             { method: code } refused with this code
+//   hangs              methods that are never answered
+export function wallet(options = {}) {
+	const account = options.account ?? privateKeyToAccount(generatePrivateKey());
+	return { name: 'Good Wallet', uuid: crypto.randomUUID(), icon: icon('2f8a63'), chainId: '0x1', errors: {}, hangs: [], ...options, account };
+}
+
+export function icon(color) {
+	return 'data:image/svg+xml,' + encodeURIComponent(
+		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#${color}"/><circle cx="16" cy="16" r="7" fill="#fff"/></svg>`);
+}
+
+// open answers a page of its own context, with these wallets. page.faults collects what must not happen: errors and
+// warnings on the console, exceptions, requests to other origins. What a test provokes itself it names in `expected`.
+export async function open(browser, origin, { wallets = [], expected = [], ...context } = {}) {
+	const own = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-GB', ...context });
+	const page = await own.newPage();
+	page.faults = [];
+	const fault = (text) => {
+		if (!expected.some((pattern) => pattern.test(text))) {
+			page.faults.push(text);
+		}
+	};
+	page.on('console', (message) => {
+		if (['error', 'warning'].includes(message.type())) {
+			fault(`console: ${message.text()}`);
+		}
+	});
+	page.on('pageerror', (error) => fault(`exception: ${error.message}`));
+	page.on('request', (request) => {
+		const url = new URL(request.url());
+		if (url.protocol !== 'data:' && url.origin !== origin) {
+			fault(`request: ${request.url()}`);
+		}
+	});
+	await page.exposeFunction('signAsWallet', (uuid, raw) => wallets.find((w) => w.uuid === uuid).account.signMessage({ message: { raw } }));
+	await page.addInitScript(install, wallets.map(({ account, ...w }) => ({
+		...w, address: w.lowerCase ? account.address.toLowerCase() : account.address,
+	})));
+	return page;
+}
+
+// install runs in the page, before its scripts.
+function install(wallets) {
+	window.walletCalls = [];
+	window.walletEvents = {}; // uuid → event → listeners
+	for (const w of wallets) {
+		const listeners = (window.walletEvents[w.uuid] = {});
+		const provider = {
+			async request({ method, params }) {
+				window.walletCalls.push({ wallet: w.name, method, params });
+				if (w.hangs.includes(method)) {
+					await new Promise(() => {});
+				}
+				if (method in w.errors) {
+					throw Object.assign(new Error('refused by the wallet'), { code: w.errors[method] });
+				}
+				switch (method) {
+					case 'eth_requestAccounts': return w.accounts ?? [w.address];
+					case 'eth_chainId': return w.chainId;
+					case 'personal_sign': return window.signAsWallet(w.uuid, params[0]);
+				}
+				throw Object.assign(new Error('no such method'), { code: 4200 });
+			},
+			on(event, listener) { (listeners[event] ??= new Set()).add(listener); },
+			removeListener(event, listener) { listeners[event]?.delete(listener); },
+		};
+		if (w.injected) {
+			window.ethereum = provider;
+			continue;
+		}
+		const announce = () => window.dispatchEvent(new CustomEvent('eip6963:announceProvider', {
+			detail: Object.freeze({ info: { uuid: w.uuid, name: w.name, icon: w.icon, rdns: 'test.wallet' }, provider }),
+		}));
+		window.addEventListener('eip6963:requestProvider', () => {
+			if (w.late) {
+				setTimeout(announce, w.late);
+				return;
+			}
+			announce();
+			if (w.twice) {
+				announce();
+			}
+		});
+	}
+}
+
+// emit has a wallet of the page send an event to whoever listens.
+export function emit(page, uuid, event, value) {
+	return page.evaluate(([id, name, v]) => {
+		for (const listener of window.walletEvents[id][name] ?? []) {
+			listener(v);
+		}
+	}, [uuid, event, value]);
+}
