@@ -7,7 +7,7 @@
 // AUTHGATE_URL tests a gateway that runs already (nothing is started; seen stays empty), AUTHGATE_BINARY a Caddy that is
 // built already.
 import { execFile, spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -18,17 +18,22 @@ import { promisify } from 'node:util';
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
 
 // start answers { origin, seen, log(), stop() }: seen is the requests that reached the backend, in order, each
-// { method, url, headers }. Options: global and site are further lines of the two authgate blocks of the Caddyfile.
-export async function start({ global = '', site = '' } = {}) {
-	if (process.env.AUTHGATE_URL) {
+// { method, url, headers }. Options: global and site are further lines of the two authgate blocks of the Caddyfile; with
+// example it is Caddyfile.example, on other ports, with its own backend.
+export async function start({ global = '', site = '', example = false } = {}) {
+	if (process.env.AUTHGATE_URL && !example) {
 		return { origin: new URL(process.env.AUTHGATE_URL).origin, seen: [], log: () => '', stop: async () => {} };
 	}
 	const dir = await mkdtemp(path.join(tmpdir(), 'authgate-e2e-'));
 	const backend = await startBackend();
 	const binary = process.env.AUTHGATE_BINARY || await build(dir);
-	const [port, admin] = await freePorts(2);
+	const [port, admin, demo] = await freePorts(3);
 	const origin = `http://localhost:${port}`;
-	await writeFile(path.join(dir, 'Caddyfile'), caddyfile({ dir, port, admin, backend: backend.port, global, site }));
+	const config = example
+		? (await readFile(path.join(root, 'Caddyfile.example'), 'utf8'))
+			.replaceAll('8080', port).replaceAll('8081', demo).replace(/^\{$/m, `{\n\tadmin 127.0.0.1:${admin}`)
+		: caddyfile({ dir, port, admin, backend: backend.port, global, site });
+	await writeFile(path.join(dir, 'Caddyfile'), config);
 
 	const caddy = spawn(binary, ['run', '--config', path.join(dir, 'Caddyfile'), '--adapter', 'caddyfile'], {
 		env: { ...process.env, XDG_DATA_HOME: path.join(dir, 'data'), XDG_CONFIG_HOME: path.join(dir, 'config') },

@@ -1,0 +1,198 @@
+package endtoend
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// setup is what a test changes of the Caddyfile.
+type setup struct {
+	tls    bool   // https://localhost with Caddy's own authority, HTTP/1.1, 2 and 3; else http
+	top    string // further global options
+	global string // further lines of the app's block; they take the place of the defaults of the same name
+	site   string // lines of the handler's block; default: defaultRules
+	routes string // directives after authgate; default: reverse_proxy to the backend
+	store  string // path of the database; default: in the gate's folder
+	env    []string
+}
+
+const defaultRules = `
+		allow anyone /public/*
+		allow role admin /admin/* /desk/*
+		deny /internal/*
+		header X-WEBAUTH-USER {username}`
+
+// gate is a running Caddy before a recording backend.
+type gate struct {
+	t       *testing.T
+	setup   setup
+	dir     string
+	port    int
+	admin   int
+	origin  string
+	host    string // authority, as in Host
+	backend *backend
+	output  *output
+
+	process *exec.Cmd
+	ended   chan struct{}
+}
+
+// start runs Caddy with the configuration and waits until it answers; it ends with the test.
+func start(t *testing.T, s setup) *gate {
+	t.Helper()
+	g := &gate{t: t, setup: s, dir: t.TempDir(), port: freePort(t), admin: freePort(t), output: new(output)}
+	g.host = fmt.Sprintf("localhost:%d", g.port)
+	g.origin = "http://" + g.host
+	if s.tls {
+		g.origin = "https://" + g.host
+	}
+	g.backend = startBackend(t)
+	t.Cleanup(func() {
+		g.kill()
+		if strings.Contains(g.output.String(), "DATA RACE") {
+			t.Error("the race detector of Caddy's process reports a data race")
+		}
+		if t.Failed() {
+			t.Logf("Caddy wrote:\n%s", tail(g.output.String(), 12000))
+		}
+	})
+	g.boot()
+	return g
+}
+
+// boot starts the process on the gate's folder and ports, for the first time or again.
+func (g *gate) boot() {
+	g.t.Helper()
+	file := filepath.Join(g.dir, "Caddyfile")
+	if err := os.WriteFile(file, []byte(g.caddyfile()), 0o600); err != nil {
+		g.t.Fatal(err)
+	}
+	g.process = exec.Command(binary, "run", "--config", file, "--adapter", "caddyfile")
+	g.process.Env = append(os.Environ(), "HOME="+g.dir, "XDG_DATA_HOME="+filepath.Join(g.dir, "data"),
+		"XDG_CONFIG_HOME="+filepath.Join(g.dir, "config"))
+	g.process.Env = append(g.process.Env, g.setup.env...)
+	g.process.Stdout, g.process.Stderr = g.output, g.output
+	if err := g.process.Start(); err != nil {
+		g.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	g.ended = ended
+	go func(p *exec.Cmd) { _ = p.Wait(); close(ended) }(g.process)
+
+	if !eventually(30*time.Second, func() bool {
+		select {
+		case <-ended:
+			g.t.Fatal("Caddy ended at its start")
+		default:
+		}
+		answer, err := g.try(request("GET", "/auth/health/live"))
+		return err == nil && answer.status == http.StatusOK
+	}) {
+		g.t.Fatal("Caddy does not answer")
+	}
+}
+
+// kill ends the process as a power cut would: kill -9.
+func (g *gate) kill() {
+	if g.process == nil || g.process.Process == nil {
+		return
+	}
+	_ = g.process.Process.Kill()
+	<-g.ended
+}
+
+// reload posts the gate's present configuration to the admin endpoint and answers what came back.
+func (g *gate) reload() (status int, body string) {
+	g.t.Helper()
+	resp, err := http.Post(fmt.Sprintf("http://127.0.0.1:%d/load", g.admin), "text/caddyfile", strings.NewReader(g.caddyfile()))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+func (g *gate) caddyfile() string {
+	s := g.setup
+	if s.site == "" {
+		s.site = defaultRules
+	}
+	if s.routes == "" {
+		s.routes = "reverse_proxy " + g.backend.address
+	}
+	if s.store == "" {
+		s.store = filepath.Join(g.dir, "authgate.db")
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "{\n\tadmin 127.0.0.1:%d\n\tpersist_config off\n\tskip_install_trust\n\tdefault_bind 127.0.0.1\n", g.admin)
+	fmt.Fprint(&b, "\tgrace_period 1s\n\tlog {\n\t\tlevel DEBUG\n\t}\n")
+	if s.tls {
+		fmt.Fprint(&b, "\tauto_https disable_redirects\n")
+	} else {
+		fmt.Fprint(&b, "\tauto_https off\n")
+	}
+	fmt.Fprintf(&b, "%s\n\tauthgate {\n\t\tstore sqlite %s\n\t\tgrant admin %s\n", s.top, s.store, walletOf("admin").address)
+	for name, line := range map[string]string{"registration": "registration open", "rate_limit": "rate_limit off"} {
+		if !strings.Contains(s.global, name) {
+			fmt.Fprintf(&b, "\t\t%s\n", line)
+		}
+	}
+	fmt.Fprintf(&b, "\t\t%s\n\t}\n}\n", s.global)
+	if s.tls {
+		fmt.Fprintf(&b, "https://%s {\n\ttls internal\n", g.host)
+	} else {
+		// Any Host: what a client says there must not matter.
+		fmt.Fprintf(&b, "http://:%d {\n", g.port)
+	}
+	fmt.Fprintf(&b, "\tlog\n\tauthgate {\n\t\torigin %s\n\t\t%s\n\t}\n\t%s\n}\n", g.origin, s.site, s.routes)
+	return b.String()
+}
+
+// output collects what the process writes.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// eventually polls until ok answers true, for limit at the most.
+func eventually(limit time.Duration, ok func() bool) bool {
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if ok() {
+			return true
+		}
+	}
+	return ok()
+}
+
+func tail(s string, n int) string {
+	if len(s) > n {
+		return "…" + s[len(s)-n:]
+	}
+	return s
+}

@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# All that must hold before a change goes in, on a fresh Debian machine with Go: `bash testdata/test.sh`.
+#
+# What is missing (a C compiler for the race detector, Node.js, Chromium) is installed from Debian, the linters at the
+# versions below through the Go module proxy, and the packages of the end-to-end suite through npm. Nothing is skipped: a
+# skipped test fails the run. It stops at the first failure, and its last line says how many tests passed and failed.
+set -Eeuo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly gofumpt=mvdan.cc/gofumpt@v0.12.0
+readonly staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.8.2
+readonly node_major=20 node_version=20.20.2 # the oldest that the suite runs on; what is fetched where Debian's is older
+readonly fuzz_time=${FUZZ_TIME:-2s}
+
+readonly cache=$PWD/.cache
+readonly bin=$cache/bin counts=$cache/counts
+mkdir -p "$bin"
+: >"$counts"
+export PATH=$bin:$PATH
+current= began=0
+
+# finish prints the last line, whatever happened.
+finish() {
+	local status=$?
+	local passed failed
+	passed=$(awk '{ n += $1 } END { print n + 0 }' "$counts")
+	failed=$(awk '{ n += $2 } END { print n + 0 }' "$counts")
+	if [ "$status" -ne 0 ]; then
+		[ "$failed" -gt 0 ] || failed=1
+		printf '\nFAILED: %s\n' "${current:-set-up}"
+	else
+		printf '\nall passed in %d s\n' "$SECONDS"
+	fi
+	printf '%d passed, %d failed\n' "$passed" "$failed"
+	exit "$status"
+}
+trap finish EXIT
+
+# step runs a command under a name and tells how long it took.
+step() {
+	current=$1
+	shift
+	began=$SECONDS
+	printf '\n== %s\n' "$current"
+	"$@" </dev/null
+	printf -- '-- %s: %d s\n' "$current" $((SECONDS - began))
+	current=
+}
+
+# debian installs packages; without root it needs sudo that asks nothing.
+debian() {
+	local root=()
+	[ "$(id -u)" -eq 0 ] || root=(sudo -n)
+	echo "installing $*"
+	"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+	"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+have() { command -v "$1" >/dev/null; }
+
+node_is_new_enough() { have node && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge "$node_major" ]; }
+
+set_up() {
+	local missing=()
+	have gcc || missing+=(gcc libc6-dev)
+	have git || missing+=(git)
+	[ -n "${CHROMIUM:-}" ] || have chromium || missing+=(chromium)
+	have npm || missing+=(nodejs npm)
+	[ "${#missing[@]}" -eq 0 ] || debian "${missing[@]}"
+	if ! node_is_new_enough; then
+		local arch=x64
+		[ "$(uname -m)" != aarch64 ] || arch=arm64
+		npm install --silent --no-save --prefix "$cache/node" "node-linux-$arch@$node_version"
+		ln -sf "$cache/node/node_modules/node-linux-$arch/bin/node" "$bin/node"
+		hash -r
+		node_is_new_enough
+	fi
+	GOBIN=$bin go install "$gofumpt"
+	GOBIN=$bin go install "$staticcheck"
+	npm ci --silent --prefix testdata/e2e
+	echo "$(go version), node $(node --version)"
+}
+
+formatted() {
+	local unformatted
+	unformatted=$(gofumpt -l authcore caddymodule)
+	[ -z "$unformatted" ] || { printf 'not gofumpt-clean:\n%s\n' "$unformatted"; return 1; }
+}
+
+# go_tests runs all Go tests; what they print of successes is left out, of failures not.
+go_tests() {
+	# The second instance of the program, under test in caddymodule/endtoend, is built with the race detector too.
+	AUTHGATE_FULL=1 go test -race -timeout 20m -json ./... | node testdata/gotest.mjs "$counts"
+}
+
+# fuzz lets each fuzz target look for new inputs for a moment; its seeds ran with the tests.
+fuzz() {
+	local package name
+	while IFS=: read -r file _ name; do
+		package=./$(dirname "$file")
+		name=${name#func }
+		name=${name%%(*}
+		go test -run '^$' -fuzz "^$name\$" -fuzztime "$fuzz_time" "$package" >"$cache/fuzz.log" 2>&1 </dev/null ||
+			{ cat "$cache/fuzz.log"; echo "0 1" >>"$counts"; return 1; }
+		echo "$package $name: $(grep -c '^fuzz: elapsed' "$cache/fuzz.log") reports, no failure"
+		echo "1 0" >>"$counts"
+	done < <(grep -rn '^func Fuzz' --include='*_test.go' authcore caddymodule)
+}
+
+# end_to_end runs the Node suites one after the other against the built binary: the API by viem, the pages in Chromium.
+end_to_end() {
+	local report=$cache/node.tap status=0
+	AUTHGATE_BINARY=$cache/caddy node --test --test-concurrency=1 --test-timeout=300000 \
+		--test-reporter=spec --test-reporter-destination=stdout \
+		--test-reporter=tap --test-reporter-destination="$report" testdata/e2e/*.test.mjs || status=$?
+	awk '$1 == "#" { n[$2] = $3 } END { print n["pass"] + 0, n["fail"] + n["cancelled"] + 0 }' "$report" >>"$counts"
+	awk '$1 == "#" && ($2 == "skipped" || $2 == "todo") && $3 > 0 { print "node tests " $2 ": " $3; bad = 1 }
+	     $1 == "#" && $2 == "pass" { some = $3 > 0 }
+	     END { if (!some) print "no node test ran"; exit bad || !some }' "$report"
+	return "$status"
+}
+
+step 'set up' set_up
+step 'format' formatted
+step 'vet' go vet ./...
+step 'staticcheck' staticcheck ./...
+step 'build without cgo' env CGO_ENABLED=0 go build -o "$cache/caddy" ./caddymodule/cmd/caddy
+step 'Go tests, race detector on' go_tests
+step 'fuzz' fuzz
+step 'end to end: API and pages' end_to_end
