@@ -19,7 +19,7 @@ func BenchmarkRecover(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Recover(plain, sig); err != nil {
+		if _, err := Recover(plain, sig[:]); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -10,19 +10,29 @@ import (
 const maxMessage = 4096
 
 // ParseMessage reads a message by the ABNF of ERC-4361: every line in its place, nothing before, between or after them.
-// Beyond the grammar it demands what makes a message mean one thing: at most 4096 bytes, printable ASCII and line feeds
-// only, an address with its ERC-55 checksum, a chain id without leading zeros, no empty statement. Every refusal is
-// ErrInvalidMessage, with the number of the line.
+// Beyond the grammar it demands what makes a message mean one thing: at most 4096 bytes, an address with its ERC-55
+// checksum, a chain id of 64 bits without leading zeros, no empty statement. Every refusal is ErrInvalidMessage, with the
+// number of the line.
 func ParseMessage(text string) (Message, error) {
 	m, err := parse(text)
 	if err != nil {
 		return Message{}, fmt.Errorf("wallet: parse message: %w", err)
 	}
-	// What is signed are bytes, what is judged are fields: they must say the same.
-	if m.text() != text {
-		return Message{}, fmt.Errorf("wallet: parse message: it would be written in another way: %w", ErrInvalidMessage)
+	// What is signed are bytes, what is judged are fields: they must say the same. This is also what demands the checksum
+	// of the address (ERC-4361, ERC-55) and refuses the chain 007 and text after "Resources:".
+	if canonical := m.text(); canonical != text {
+		return Message{}, fmt.Errorf("wallet: parse message: line %d: not in its canonical form: %w", firstDifference(text, canonical), ErrInvalidMessage)
 	}
 	return m, nil
+}
+
+// firstDifference answers the number of the first line in which two texts differ.
+func firstDifference(a, b string) int {
+	same := 0
+	for same < len(a) && same < len(b) && a[same] == b[same] {
+		same++
+	}
+	return 1 + strings.Count(a[:same], "\n")
 }
 
 // lines walks over the lines of a message; each is taken once.
@@ -66,13 +76,6 @@ func parse(text string) (Message, error) {
 	if len(text) > maxMessage {
 		return Message{}, fmt.Errorf("longer than %d bytes: %w", maxMessage, ErrInvalidMessage)
 	}
-	for i := range len(text) {
-		// ERC-4361 is ASCII throughout. A carriage return, a bidirectional mark or a look-alike letter would show the user
-		// another text than the one that is judged.
-		if c := text[i]; c != '\n' && (c < ' ' || c > '~') {
-			return Message{}, fmt.Errorf("line %d: not printable ASCII: %w", 1+strings.Count(text[:i], "\n"), ErrInvalidMessage)
-		}
-	}
 	l := &lines{left: strings.Split(text, "\n")}
 	var m Message
 	for _, part := range []func(*lines) error{m.parseHead, m.parseFields, m.parseOptional} {
@@ -102,9 +105,8 @@ func (m *Message) parseHead(l *lines) error {
 	}
 	line, _ = l.next()
 	var err error
-	// ERC-4361: the address MUST be in ERC-55 form. Wallets show it, people compare it.
-	if m.Address, err = ParseAddress(line); err != nil || m.Address.String() != line {
-		return l.refuse("not an address with its ERC-55 checksum")
+	if m.Address, err = ParseAddress(line); err != nil {
+		return l.refuse("not an address")
 	}
 	if line, ok = l.next(); !ok || line != "" {
 		return l.refuse("not empty")
@@ -146,7 +148,10 @@ func (m *Message) parseFields(l *lines) error {
 		case labelVersion:
 			ok = value == "1"
 		case labelChainID:
-			m.ChainID, ok = parseChainID(value)
+			var err error
+			// 2^64+1 is no number here; it must not become 1.
+			m.ChainID, err = strconv.ParseUint(value, 10, 64)
+			ok = err == nil && m.ChainID > 0
 		case labelNonce:
 			ok = isNonce(value)
 		case labelIssuedAt:
@@ -186,10 +191,7 @@ func (m *Message) parseOptional(l *lines) error {
 		}
 		m.RequestID = &id
 	}
-	if rest, ok := l.labelled(labelResources); ok {
-		if rest != "" {
-			return l.refuse("text after the label")
-		}
+	if _, ok := l.labelled(labelResources); ok {
 		m.Resources = []string{}
 		for uri, ok := l.labelled(labelResource); ok; uri, ok = l.labelled(labelResource) {
 			if _, valid := splitURI(uri); !valid {
@@ -204,12 +206,6 @@ func (m *Message) parseOptional(l *lines) error {
 	return nil
 }
 
-// parseChainID reads a decimal number that is written in one way only: 007 and 2^64+1 are not 7 and 1.
-func parseChainID(s string) (uint64, bool) {
-	id, err := strconv.ParseUint(s, 10, 64)
-	return id, err == nil && id > 0 && strconv.FormatUint(id, 10) == s
-}
-
 // isNonce: nonce = 8*( ALPHA / DIGIT ).
 func isNonce(s string) bool {
 	for i := range len(s) {
@@ -220,12 +216,13 @@ func isNonce(s string) bool {
 	return len(s) >= 8
 }
 
-// isStatement: statement = 1*( reserved / unreserved / " " ); that leaves " % < > \ ^ ` { | } out.
+// isStatement: statement = *( reserved / unreserved / " " ). That is printable ASCII without " % < > \ ^ ` { | }: a
+// carriage return or a bidirectional mark could show the user another text than the one that is signed.
 func isStatement(s string) bool {
 	for i := range len(s) {
 		if !isPlain(s[i]) && strings.IndexByte(":/?#[]@ ", s[i]) < 0 {
 			return false
 		}
 	}
-	return s != ""
+	return true
 }

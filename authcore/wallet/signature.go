@@ -32,18 +32,13 @@ func recoverHash(hash [32]byte, sig []byte) (Address, error) {
 		return Address{}, fmt.Errorf("wallet: recover: %d bytes instead of %d: %w", len(sig), signatureLength, ErrInvalidSignature)
 	}
 	v := sig[64]
-	// Taken literally, not modulo: "v % 27" and the curve library both let further values pass, each of them one more
-	// signature for the same message.
-	switch v {
-	case 0, 1:
-	case 27, 28:
+	if v == 27 || v == 28 {
 		v -= 27
-	default:
-		return Address{}, fmt.Errorf("wallet: recover: unknown recovery id: %w", ErrInvalidSignature)
 	}
-	// EIP-2: of s and n-s only the lower one counts, so that nobody can make a second signature out of the first.
+	// v is 0 or 1 now, or refused: "v % 27" and the curve library both let further values pass, each of them one more
+	// signature for the same message. So is, of s and n-s, the upper one (EIP-2).
 	if !crypto.ValidateSignatureValues(v, new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:64]), true) {
-		return Address{}, fmt.Errorf("wallet: recover: r or s out of range: %w", ErrInvalidSignature)
+		return Address{}, fmt.Errorf("wallet: recover: r, s or v out of range: %w", ErrInvalidSignature)
 	}
 	key, err := crypto.Ecrecover(hash[:], append(append(make([]byte, 0, signatureLength), sig[:64]...), v))
 	if err != nil {
@@ -54,14 +49,13 @@ func recoverHash(hash [32]byte, sig []byte) (Address, error) {
 }
 
 // decodeSignature reads a signature as clients send it: "0x" and hex digits of either case.
-func decodeSignature(s string) ([]byte, error) {
+func decodeSignature(s string) (sig [signatureLength]byte, err error) {
 	digits, ok := strings.CutPrefix(s, "0x")
 	if !ok || len(digits) != 2*signatureLength {
-		return nil, fmt.Errorf("wallet: signature: not 0x and %d digits: %w", 2*signatureLength, ErrInvalidSignature)
+		return sig, fmt.Errorf("wallet: signature: not 0x and %d digits: %w", 2*signatureLength, ErrInvalidSignature)
 	}
-	sig, err := hex.DecodeString(digits)
-	if err != nil {
-		return nil, fmt.Errorf("wallet: signature: not hexadecimal: %w", ErrInvalidSignature)
+	if _, err := hex.Decode(sig[:], []byte(digits)); err != nil {
+		return sig, fmt.Errorf("wallet: signature: not hexadecimal: %w", ErrInvalidSignature)
 	}
 	return sig, nil
 }
@@ -77,7 +71,7 @@ func verify(m Message, text, signature string) (Account, error) {
 	if err != nil {
 		return Account{}, err
 	}
-	signer, err := Recover(text, sig)
+	signer, err := Recover(text, sig[:])
 	if err != nil {
 		return Account{}, err
 	}

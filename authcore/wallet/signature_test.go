@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"math/big"
+	"strings"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/crypto"
@@ -71,6 +72,33 @@ func TestRecover(t *testing.T) {
 			}
 			if !bytes.Equal(before, c.sig) {
 				t.Error("the signature was changed")
+			}
+		})
+	}
+}
+
+func TestDecodeSignature(t *testing.T) {
+	good := "0x" + strings.Repeat("aB", 65)
+	for _, c := range []struct {
+		name, in string
+		ok       bool
+	}{
+		{"both cases", good, true},
+		{"0X", "0X" + good[2:], false},
+		{"no 0x", good[2:], false},
+		// Left at zero, a byte that cannot be read would be a good recovery id.
+		{"last byte not hexadecimal", good[:130] + "zz", false},
+		{"last byte missing", good[:130], false},
+		{"last digit missing", good[:131], false},
+		{"a byte too much", good + "00", false},
+		{"space before", " " + good, false},
+		{"line feed after", good + "\n", false},
+		{"empty", "", false},
+		{"one megabyte", good + strings.Repeat("00", 1<<20), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := decodeSignature(c.in); (err == nil) != c.ok || err != nil && !errors.Is(err, ErrInvalidSignature) {
+				t.Errorf("%v", err)
 			}
 		})
 	}

@@ -67,7 +67,7 @@ type Answer struct {
 // allow (printable ASCII without " % < > \ ^ ` { | }, one line) or of more than 1024 bytes, a chain id that is 0 or
 // named twice, a negative TTL.
 func (s *SignIn) Validate() error {
-	if s.Statement != "" && !isStatement(s.Statement) {
+	if !isStatement(s.Statement) {
 		return errors.New("wallet: statement: only letters, digits, spaces and -._~!$&'()*+,;=:/?#[]@ are allowed")
 	}
 	if len(s.Statement) > maxStatement {

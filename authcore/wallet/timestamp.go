@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -49,14 +50,7 @@ func dateTimeShape(s string) bool {
 	}
 	zone := s[len(seconds):]
 	if zone[0] == '.' {
-		n := 1
-		for n < len(zone) && isDigit(zone[n]) {
-			n++
-		}
-		if n == 1 {
-			return false
-		}
-		zone = zone[n:]
+		zone = strings.TrimLeft(zone[1:], "0123456789")
 	}
 	if zone == "Z" {
 		return true
