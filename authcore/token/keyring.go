@@ -21,7 +21,7 @@ const (
 	// that another one made or that somebody deleted.
 	reloadEvery = time.Minute
 	// retryEvery is the least time between two reads, whatever is asked for: junk tokens cost no more than one read in it.
-	retryEvery = 5 * time.Second
+	retryEvery = 3 * time.Second
 	// storeTimeout bounds how long a read may keep those waiting who need it.
 	storeTimeout = 2 * time.Second
 	// maxTries bounds how often a lost race for the newest key is run again.
@@ -58,7 +58,7 @@ func (r *KeyRing) JWKS(ctx context.Context) ([]byte, error) {
 
 // Refresh reads the keys anew, makes the next one where it is due and deletes what is retired. Using the ring does the
 // same once a minute and keeps quiet about what failed as long as there are keys to work with; Refresh says it. Calls
-// within five seconds are answered with the outcome of the first.
+// within three seconds are answered with the outcome of the first.
 func (r *KeyRing) Refresh(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -26,19 +26,24 @@ const leeway = 60 * time.Second
 // segment refuses the non-canonical spellings in which unused trailing bits are set.
 var segment = base64.RawURLEncoding.Strict()
 
-// VerifyAccess answers the identity in an access token, and when the token expires, where it was issued for one of these
-// audiences at least. Its error is ErrInvalid, ErrExpired, or authcore.ErrUnavailable where the key is not known and the
-// store cannot tell.
-func (i *Issuer) VerifyAccess(ctx context.Context, tok string, audience []string) (id *authcore.Identity, expires time.Time, err error) {
+// Access is what a valid access token says.
+type Access struct {
+	Identity        *authcore.Identity
+	Issued, Expires time.Time // whole seconds
+}
+
+// VerifyAccess answers what an access token says, where it was issued for one of these audiences at least. Its error is
+// ErrInvalid, ErrExpired, or authcore.ErrUnavailable where the key is not known and the store cannot tell.
+func (i *Issuer) VerifyAccess(ctx context.Context, tok string, audience []string) (Access, error) {
 	c, err := i.verify(ctx, tok, audience)
 	if err != nil {
-		return nil, time.Time{}, err
+		return Access{}, err
 	}
 	// RFC 7519 section 4.1.4: "on or after" the time of exp it must not be accepted.
 	if i.now().Unix() >= c.Expires {
-		return nil, time.Time{}, fmt.Errorf("token: %w", ErrExpired)
+		return Access{}, fmt.Errorf("token: %w", ErrExpired)
 	}
-	return c.identity(), time.Unix(c.Expires, 0).UTC(), nil
+	return Access{c.identity(), time.Unix(c.IssuedAt, 0).UTC(), time.Unix(c.Expires, 0).UTC()}, nil
 }
 
 // SessionID answers the session of an access token that is valid or was until it expired: for signing out, which must
