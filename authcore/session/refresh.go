@@ -13,12 +13,17 @@ import (
 // many tabs that refresh at the same moment.
 const grace = 10 * time.Second
 
-// ErrInvalidGrant says that a refresh token is not good. What it lacks is not to be told apart by its holder.
-var ErrInvalidGrant = errors.New("refresh token is not valid")
+var (
+	// ErrInvalidGrant says that a refresh token is not good. What it lacks is not to be told apart by its holder.
+	ErrInvalidGrant = errors.New("refresh token is not valid")
+	// ErrReused is the ErrInvalidGrant (errors.Is holds for both) of a token that was spent before and therefore has just
+	// ended its session, whose access tokens are to be refused from now on too.
+	ErrReused = fmt.Errorf("%w: spent before, family ended", ErrInvalidGrant)
+)
 
 // Refreshed spends a refresh token and answers the session, moved on, with the successor of the token. Within ten
-// seconds the token just spent answers with the same successor. Its error is ErrInvalidGrant, after which the family may
-// have been ended, or authcore.ErrUnavailable, after which the same token can be tried again.
+// seconds the token just spent answers with the same successor. Its error is ErrInvalidGrant, ErrReused, or
+// authcore.ErrUnavailable, after which the same token can be tried again.
 func (s *Sessions) Refreshed(ctx context.Context, token string) (authcore.Session, string, error) {
 	t, ok := parseRefreshToken(token)
 	if !ok {
@@ -55,7 +60,7 @@ func (s *Sessions) Refreshed(ctx context.Context, token string) (authcore.Sessio
 		if err := s.End(ctx, found.ID); err != nil {
 			return authcore.Session{}, "", err
 		}
-		return authcore.Session{}, "", fmt.Errorf("session: refresh: reused, family ended: %w", ErrInvalidGrant)
+		return authcore.Session{}, "", fmt.Errorf("session: refresh: %w", ErrReused)
 	}
 	return authcore.Session{}, "", unavailable("refresh", authcore.ErrConflict)
 }
