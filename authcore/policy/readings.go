@@ -9,9 +9,9 @@ import (
 // The bounds on what is judged. A path beyond them has no sane reading: nobody needs one, and refusing it keeps the cost
 // of a hostile request small.
 const (
-	maxPath   = 8 << 10   // bytes of a path
-	maxStates = 1 << 10   // intermediate forms of a path, readings among them
-	maxText   = 128 << 10 // bytes of all of them together
+	maxPath   = 8 << 10  // bytes of a path
+	maxStates = 256      // intermediate forms of a path, readings among them
+	maxText   = 64 << 10 // bytes of all of them together
 )
 
 type shape int
@@ -63,19 +63,15 @@ type form struct {
 }
 
 // rewrites are what backends do to a path beside decoding it. Each takes a path that begins with a slash and answers one.
-var rewrites = []func(string) string{
-	mergeSlashes, resolveDots, dropParameters, backslashes, dropAuthority, cutQuery,
-	func(s string) string { return eachSegment(s, trimKeepingDots) },
-	func(s string) string { return eachSegment(s, trimToDots) },
-	func(s string) string {
-		return eachSegment(s, func(seg string) string { return strings.TrimRight(seg, ". ") })
-	},
-	func(s string) string {
-		return eachSegment(s, func(seg string) string { return strings.TrimRight(seg, ".") })
-	},
-	func(s string) string {
-		return eachSegment(s, func(seg string) string { return strings.TrimRight(seg, " ") })
-	},
+var rewrites = []func(string) string{mergeSlashes, resolveDots, dropParameters, backslashes, dropAuthority, cutQuery}
+
+// trims are the ways in which backends drop dots and spaces at the end of segments: all of them, with or without regard
+// to dot segments, or one kind.
+var trims = []func(string) string{
+	trimKeepingDots, trimToDots,
+	func(segment string) string { return strings.TrimRight(segment, ". ") },
+	func(segment string) string { return strings.TrimRight(segment, ".") },
+	func(segment string) string { return strings.TrimRight(segment, " ") },
 }
 
 // readings answers every reading that a backend might give an escaped path, at least one. It answers false where the path
@@ -83,6 +79,7 @@ var rewrites = []func(string) string{
 //
 // The readings are all that any sequence of rewrites and at most two passes of decoding leads to. A second pass leaves
 // what is no escape as it is, as lenient decoders do; where that is everything, it adds nothing.
+
 func readings(path string) ([]string, bool) {
 	if path == "" || path[0] != '/' || len(path) > maxPath || strings.ContainsAny(path, "#?\\ ") {
 		return nil, false
@@ -116,6 +113,11 @@ func readings(path string) ([]string, bool) {
 		for _, rewrite := range rewrites {
 			if text := rewrite(at.text); text != at.text {
 				add(text, at.stage)
+			}
+		}
+		if trailing(at.text) {
+			for _, trim := range trims {
+				add(eachSegment(at.text, trim), at.stage)
 			}
 		}
 		switch {

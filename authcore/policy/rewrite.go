@@ -55,6 +55,9 @@ func resolveDots(s string) string {
 
 // dropParameters removes ";…" from each segment, as servlet containers do ("/public/..;/admin").
 func dropParameters(s string) string {
+	if !strings.Contains(s, ";") {
+		return s
+	}
 	return eachSegment(s, func(segment string) string {
 		kept, _, _ := strings.Cut(segment, ";")
 		return kept
@@ -82,6 +85,12 @@ func cutQuery(s string) string {
 	return s
 }
 
+// trailing reports whether a segment ends in a dot or a space.
+func trailing(s string) bool {
+	last := s[len(s)-1]
+	return last == '.' || last == ' ' || strings.Contains(s, "./") || strings.Contains(s, " /")
+}
+
 // trimKeepingDots removes dots and spaces at the end of a segment, as Windows does, but leaves dot segments.
 func trimKeepingDots(segment string) string {
 	if segment == "." || segment == ".." {
@@ -104,15 +113,25 @@ func trimToDots(segment string) string {
 	return ""
 }
 
+// eachSegment applies f, which shortens segments, to each. Most paths have none that it shortens.
 func eachSegment(s string, f func(string) string) string {
-	segments := strings.Split(s[1:], "/")
-	changed := false
-	for i, segment := range segments {
-		segments[i] = f(segment)
-		changed = changed || len(segments[i]) != len(segment)
+	var b strings.Builder
+	copied := 0
+	for start := 1; start <= len(s); {
+		end := len(s)
+		if i := strings.IndexByte(s[start:], '/'); i >= 0 {
+			end = start + i
+		}
+		if short := f(s[start:end]); len(short) != end-start {
+			b.WriteString(s[copied:start])
+			b.WriteString(short)
+			copied = end
+		}
+		start = end + 1
 	}
-	if !changed {
+	if copied == 0 {
 		return s
 	}
-	return "/" + strings.Join(segments, "/")
+	b.WriteString(s[copied:])
+	return b.String()
 }

@@ -30,6 +30,9 @@ func (c *compiled) addUser(user string) error {
 		list = &c.wallets
 	case isAddress(name):
 		list = &c.wallets
+	case strings.HasPrefix(name, "0x") && len(name) >= 20:
+		// It would be a username, which anybody could choose.
+		return fmt.Errorf("user %q looks like a wallet address and is none; write 0x and 40 hex digits", user)
 	case !authcore.ValidUsername(name):
 		return fmt.Errorf("user %q is neither a username (a–z 0–9 . _ -), an e-mail address nor a wallet address (0x and 40 hex digits)", user)
 	}
