@@ -1,0 +1,138 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/caddy-authgate/authgate/authcore"
+)
+
+// verdict is an error that the store decided on. Any other error comes from the database and is no verdict.
+type verdict struct{ error }
+
+func (v verdict) Unwrap() error { return v.error }
+
+// read does what changes nothing.
+func (s *Store) read(ctx context.Context, what string, f func(run) error) error {
+	return s.again(ctx, what, func() error { return f(run{s.reads, &s.dialect}) })
+}
+
+// statement does a change that is a single statement, and so atomic by itself.
+func (s *Store) statement(ctx context.Context, what string, f func(run) error) error {
+	return s.again(ctx, what, func() error { return f(run{s.db, &s.dialect}) })
+}
+
+// transaction does a change of several statements: all of it where f answers nil, else nothing.
+func (s *Store) transaction(ctx context.Context, what string, f func(run) error) error {
+	return s.again(ctx, what, func() error {
+		tx, err := s.db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		if err := f(run{tx, &s.dialect}); err != nil {
+			// What the rollback says is of no use: the connection is closed if it fails, and that rolls back too.
+			_ = tx.Rollback()
+			return err
+		}
+		return tx.Commit()
+	})
+}
+
+// retries is how often something is tried again that lost against a lock.
+const retries = 3
+
+// again calls f, and calls it again where it did nothing because of others, and gives its error the form that callers
+// expect.
+func (s *Store) again(ctx context.Context, what string, f func() error) error {
+	err := ctx.Err()
+	if err == nil {
+		err = f()
+	}
+	for n := 1; n <= retries && err != nil && s.dialect.Again(err) && pause(ctx, n); n++ {
+		err = f()
+	}
+	return explain(ctx, what, err)
+}
+
+// pause waits before the nth retry, a random while so that those who met do not meet again, and reports whether the
+// context has time left for it.
+func pause(ctx context.Context, n int) bool {
+	wait := time.Duration(n) * (5*time.Millisecond + rand.N(15*time.Millisecond))
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
+		return false
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// explain wraps an error: a verdict in the noun of this package, any other in ErrUnavailable too. Where the context
+// ended, drivers say so in words of their own, so its error is added.
+func explain(ctx context.Context, what string, err error) error {
+	var decided verdict
+	if err == nil {
+		return nil
+	} else if errors.As(err, &decided) {
+		return fmt.Errorf("sqlstore: %s: %w", what, decided.error)
+	}
+	if over := ctx.Err(); over != nil && !errors.Is(err, over) {
+		err = errors.Join(over, err)
+	}
+	return fmt.Errorf("sqlstore: %s: %w: %w", what, authcore.ErrUnavailable, err)
+}
+
+// querier is what statements run on: a database or a transaction.
+type querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// run runs statements.
+type run struct {
+	on      querier
+	dialect *Dialect
+}
+
+// exec answers how many rows a statement changed.
+func (r run) exec(ctx context.Context, statement string, args ...any) (int, error) {
+	result, err := r.on.ExecContext(ctx, r.dialect.bind(statement), args...)
+	if err != nil {
+		return 0, err
+	}
+	n, err := result.RowsAffected()
+	return int(n), err
+}
+
+// row scans the one row that a statement answers and reports whether there was one.
+func (r run) row(ctx context.Context, statement string, args []any, into ...any) (bool, error) {
+	found := false
+	err := r.each(ctx, statement, args, func(scan func(...any) error) error {
+		found = true
+		return scan(into...)
+	})
+	return found && err == nil, err
+}
+
+// each calls f for every row that a statement answers. It reads to the end, and asks for the error then: a statement that
+// changes and answers (DELETE … RETURNING) commits as it ends, and only then it is known to have happened.
+func (r run) each(ctx context.Context, statement string, args []any, f func(scan func(...any) error) error) error {
+	rows, err := r.on.QueryContext(ctx, r.dialect.bind(statement), args...)
+	if err != nil {
+		return err
+	}
+	for rows.Next() {
+		if err := f(rows.Scan); err != nil {
+			return errors.Join(err, rows.Close())
+		}
+	}
+	return errors.Join(rows.Err(), rows.Close())
+}

@@ -1,0 +1,175 @@
+package sqlstore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/caddy-authgate/authgate/authcore"
+)
+
+const selectSession = `SELECT id, user_id, origin, cookie, secret_hash, refresh_current, refresh_previous, refresh_salt,
+	refresh_rotated, methods, created, last_seen, idle_until, absolute_until, client_ip, user_agent, version FROM sessions `
+
+// CreateSession implements authcore.Sessions. It answers ErrUserNotFound where the user is not, so that a sign-in that was
+// on its way while the account was deleted opens nothing, and ErrConflict where the id is stored already.
+func (s *Store) CreateSession(ctx context.Context, one authcore.Session) error {
+	return s.transaction(ctx, "create session", func(r run) error {
+		if there, err := r.lockUser(ctx, one.UserID); err != nil {
+			return err
+		} else if !there {
+			return verdict{authcore.ErrUserNotFound}
+		}
+		values, err := sessionValues(one)
+		if err != nil {
+			return err
+		}
+		n, err := r.exec(ctx, `INSERT INTO sessions (origin, cookie, secret_hash, refresh_current, refresh_previous, refresh_salt,
+			refresh_rotated, methods, created, last_seen, idle_until, absolute_until, expires, client_ip, user_agent,
+			id, user_id, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			append(values, one.ID, one.UserID, one.Version)...)
+		if err == nil && n == 0 {
+			err = verdict{authcore.ErrConflict}
+		}
+		return err
+	})
+}
+
+// Session implements authcore.Sessions.
+func (s *Store) Session(ctx context.Context, id string) (one authcore.Session, err error) {
+	err = s.read(ctx, "session", func(r run) error {
+		found, err := r.sessions(ctx, selectSession+`WHERE id = ?`, id)
+		if err != nil {
+			return err
+		} else if len(found) == 0 {
+			return verdict{authcore.ErrSessionNotFound}
+		}
+		one = found[0]
+		return nil
+	})
+	return one, err
+}
+
+// UpdateSession implements authcore.Sessions. A session never changes hands: for another user than the one who opened it,
+// it is not found.
+func (s *Store) UpdateSession(ctx context.Context, one authcore.Session) error {
+	return s.transaction(ctx, "update session", func(r run) error {
+		values, err := sessionValues(one)
+		if err != nil {
+			return err
+		}
+		n, err := r.exec(ctx, `UPDATE sessions SET origin = ?, cookie = ?, secret_hash = ?, refresh_current = ?, refresh_previous = ?,
+			refresh_salt = ?, refresh_rotated = ?, methods = ?, created = ?, last_seen = ?, idle_until = ?, absolute_until = ?,
+			expires = ?, client_ip = ?, user_agent = ?, version = version + 1 WHERE id = ? AND user_id = ? AND version = ?`,
+			append(values, one.ID, one.UserID, one.Version)...)
+		if err == nil && n == 0 {
+			err = r.lost(ctx, authcore.ErrSessionNotFound, `SELECT 1 FROM sessions WHERE id = ? AND user_id = ?`, one.ID, one.UserID)
+		}
+		return err
+	})
+}
+
+// EndSession implements authcore.Sessions.
+func (s *Store) EndSession(ctx context.Context, id string) error {
+	return s.statement(ctx, "end session", func(r run) error {
+		_, err := r.exec(ctx, `DELETE FROM sessions WHERE id = ?`, id)
+		return err
+	})
+}
+
+// SessionsOf implements authcore.Sessions.
+func (s *Store) SessionsOf(ctx context.Context, userID string, now time.Time) (open []authcore.Session, err error) {
+	err = s.read(ctx, "sessions of user", func(r run) error {
+		open, err = r.sessions(ctx, selectSession+`WHERE user_id = ? AND expires > ? ORDER BY created, id`, userID, micros(now))
+		return err
+	})
+	return open, err
+}
+
+// DeleteExpiredSessions implements authcore.Sessions.
+func (s *Store) DeleteExpiredSessions(ctx context.Context, now time.Time) (int, error) {
+	return s.sweep(ctx, "delete expired sessions",
+		`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires <= ? LIMIT ?)`, now)
+}
+
+// sweepBatch is how many rows one statement deletes: few enough that whoever signs in meanwhile does not wait for long.
+const sweepBatch = 500
+
+// sweep runs a deletion of what expired, with the time and the size of a batch as arguments, until nothing is left of it.
+func (s *Store) sweep(ctx context.Context, what, statement string, now time.Time) (deleted int, err error) {
+	for n := sweepBatch; n == sweepBatch && err == nil; deleted += n {
+		err = s.statement(ctx, what, func(r run) error {
+			n, err = r.exec(ctx, statement, micros(now), sweepBatch)
+			return err
+		})
+	}
+	return deleted, err
+}
+
+// methodUse is the form in which authcore.MethodUse is stored.
+type methodUse struct {
+	Method authcore.Method `json:"method"`
+	Time   int64           `json:"time"`
+}
+
+// sessionValues answers what is stored of a session beside id, user and version.
+func sessionValues(one authcore.Session) ([]any, error) {
+	methods := make([]methodUse, len(one.Methods))
+	for i, use := range one.Methods {
+		methods[i] = methodUse{use.Method, micros(use.Time)}
+	}
+	encoded, err := json.Marshal(methods)
+	if err != nil {
+		return nil, err
+	}
+	idle, until := micros(one.IdleUntil), micros(one.Until)
+	return []any{
+		one.Origin, flag(one.Cookie), one.SecretHash[:],
+		one.Refresh.Current[:], one.Refresh.Previous[:], one.Refresh.Salt[:], micros(one.Refresh.Rotated),
+		string(encoded), micros(one.Created), micros(one.LastSeen), idle, until, min(idle, until),
+		clientText(one.ClientIP), clientText(one.UserAgent),
+	}, nil
+}
+
+// clientText makes what a client sent storable as text: not every database takes bytes that are not UTF-8, or NUL.
+func clientText(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+func (r run) sessions(ctx context.Context, statement string, args ...any) (all []authcore.Session, err error) {
+	err = r.each(ctx, statement, args, func(scan func(...any) error) error {
+		one, err := scanSession(scan)
+		all = append(all, one)
+		return err
+	})
+	return all, err
+}
+
+func scanSession(scan func(...any) error) (one authcore.Session, err error) {
+	var cookie int
+	var hashes [4][]byte
+	var encoded []byte
+	var rotated, created, seen, idle, until int64
+	if err := scan(&one.ID, &one.UserID, &one.Origin, &cookie, &hashes[0], &hashes[1], &hashes[2], &hashes[3], &rotated,
+		&encoded, &created, &seen, &idle, &until, &one.ClientIP, &one.UserAgent, &one.Version); err != nil {
+		return one, err
+	}
+	for i, into := range []*[32]byte{&one.SecretHash, &one.Refresh.Current, &one.Refresh.Previous, &one.Refresh.Salt} {
+		if len(hashes[i]) != len(into) {
+			return one, fmt.Errorf("a hash of %d bytes in session %s", len(hashes[i]), one.ID)
+		}
+		copy(into[:], hashes[i])
+	}
+	var methods []methodUse
+	if err := json.Unmarshal(encoded, &methods); err != nil {
+		return one, err
+	}
+	for _, use := range methods {
+		one.Methods = append(one.Methods, authcore.MethodUse{Method: use.Method, Time: instant(use.Time)})
+	}
+	one.Cookie, one.Refresh.Rotated = cookie != 0, instant(rotated)
+	one.Created, one.LastSeen, one.IdleUntil, one.Until = instant(created), instant(seen), instant(idle), instant(until)
+	return one, nil
+}

@@ -1,0 +1,140 @@
+package sqlstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/caddy-authgate/authgate/authcore"
+)
+
+const userColumns = `u.id, u.username, u.name, u.email, u.roles, u.disabled, u.created, u.version`
+
+// CreateUser implements authcore.Users. An id that is stored already, the user's or the credential's, is ErrConflict.
+func (s *Store) CreateUser(ctx context.Context, u authcore.User, first authcore.Credential) error {
+	if first.UserID != u.ID {
+		return errors.New("sqlstore: create user: the first credential is not the new user's")
+	}
+	return s.transaction(ctx, "create user", func(r run) error {
+		roles, err := json.Marshal(u.Roles)
+		if err != nil {
+			return err
+		}
+		n, err := r.exec(ctx, `INSERT INTO users (id, username, folded, name, email, roles, disabled, created, version)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			u.ID, u.Username, authcore.FoldUsername(u.Username), u.Name, u.Email, string(roles), flag(u.Disabled), micros(u.Created), u.Version)
+		if err != nil {
+			return err
+		} else if n == 0 {
+			return verdict{authcore.ErrConflict}
+		}
+		if err := r.claimUsername(ctx, u); err != nil {
+			return err
+		}
+		return r.insertCredential(ctx, first)
+	})
+}
+
+// User implements authcore.Users.
+func (s *Store) User(ctx context.Context, id string) (u authcore.User, err error) {
+	err = s.read(ctx, "user", func(r run) error {
+		u, err = r.user(ctx, `SELECT `+userColumns+` FROM users u WHERE u.id = ?`, id)
+		return err
+	})
+	return u, err
+}
+
+// UserByUsername implements authcore.Users.
+func (s *Store) UserByUsername(ctx context.Context, username string) (u authcore.User, err error) {
+	err = s.read(ctx, "user by username", func(r run) error {
+		// A name the account only had before finds nobody.
+		u, err = r.user(ctx, `SELECT `+userColumns+` FROM usernames n JOIN users u ON u.id = n.user_id AND u.folded = n.folded
+			WHERE n.folded = ?`, authcore.FoldUsername(username))
+		return err
+	})
+	return u, err
+}
+
+// UpdateUser implements authcore.Users.
+func (s *Store) UpdateUser(ctx context.Context, u authcore.User) error {
+	return s.transaction(ctx, "update user", func(r run) error {
+		roles, err := json.Marshal(u.Roles)
+		if err != nil {
+			return err
+		}
+		n, err := r.exec(ctx, `UPDATE users SET username = ?, folded = ?, name = ?, email = ?, roles = ?, disabled = ?, created = ?,
+			version = version + 1 WHERE id = ? AND version = ?`,
+			u.Username, authcore.FoldUsername(u.Username), u.Name, u.Email, string(roles), flag(u.Disabled), micros(u.Created), u.ID, u.Version)
+		if err != nil {
+			return err
+		} else if n == 0 {
+			return r.lost(ctx, authcore.ErrUserNotFound, `SELECT 1 FROM users WHERE id = ?`, u.ID)
+		}
+		return r.claimUsername(ctx, u)
+	})
+}
+
+// DeleteUser implements authcore.Users. A user who is not there is ErrUserNotFound. What refers to the user goes, or for
+// the usernames stays without an owner, by the foreign keys.
+func (s *Store) DeleteUser(ctx context.Context, id string) error {
+	return s.statement(ctx, "delete user", func(r run) error {
+		n, err := r.exec(ctx, `DELETE FROM users WHERE id = ?`, id)
+		if err == nil && n == 0 {
+			err = verdict{authcore.ErrUserNotFound}
+		}
+		return err
+	})
+}
+
+// claimUsername makes the username the user's, unless it ever was somebody else's.
+func (r run) claimUsername(ctx context.Context, u authcore.User) error {
+	if u.Username == "" {
+		return nil
+	}
+	n, err := r.exec(ctx, `INSERT INTO usernames (folded, user_id) VALUES (?, ?)
+		ON CONFLICT (folded) DO UPDATE SET user_id = excluded.user_id WHERE usernames.user_id = excluded.user_id`,
+		authcore.FoldUsername(u.Username), u.ID)
+	if err == nil && n == 0 {
+		err = verdict{authcore.ErrUsernameTaken}
+	}
+	return err
+}
+
+// lockUser keeps the user from being changed or deleted until the transaction ends, and reports whether there is one.
+func (r run) lockUser(ctx context.Context, id string) (bool, error) {
+	return r.row(ctx, `SELECT id FROM users WHERE id = ?`+r.dialect.LockRow, []any{id}, new(string))
+}
+
+// lost says why a compare-and-set changed nothing: the row is not there, or it is and was changed.
+func (r run) lost(ctx context.Context, notFound error, statement string, args ...any) error {
+	there, err := r.row(ctx, statement, args, new(int))
+	switch {
+	case err != nil:
+		return err
+	case there:
+		return verdict{authcore.ErrConflict}
+	}
+	return verdict{notFound}
+}
+
+func (r run) user(ctx context.Context, statement string, arg string) (u authcore.User, err error) {
+	var roles []byte
+	var disabled int
+	var created int64
+	found, err := r.row(ctx, statement, []any{arg}, &u.ID, &u.Username, &u.Name, &u.Email, &roles, &disabled, &created, &u.Version)
+	if err != nil {
+		return authcore.User{}, err
+	} else if !found {
+		return authcore.User{}, verdict{authcore.ErrUserNotFound}
+	}
+	u.Disabled, u.Created = disabled != 0, instant(created)
+	return u, json.Unmarshal(roles, &u.Roles)
+}
+
+// flag is how a truth is stored: not all databases have a type for it.
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
