@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/caddy-authgate/authgate/authcore"
+)
+
+// proof is a credential that somebody has just proved to possess.
+type proof struct {
+	kind     authcore.Method
+	key      string // Credential.Key
+	username string // of the account that is opened for it, where there is none
+	granted  bool   // the configuration grants something to it, so that it may register
+}
+
+// accountFor answers the account of a proved credential: the one that has it, or else, where that is allowed, a new one.
+// Of many at once that find none, one opens it and all get the same.
+func (r *Realm) accountFor(ctx context.Context, p proof) (userID string, err error) {
+	// The first round finds a credential or not; the second one, what somebody else did in the meantime.
+	for range 3 {
+		c, err := r.Stores.Credentials.CredentialByKey(ctx, p.kind, p.key)
+		if err == nil {
+			return c.UserID, r.useCredential(ctx, c)
+		}
+		if !errors.Is(err, authcore.ErrCredentialNotFound) {
+			return "", err
+		}
+		if !r.OpenRegistration && !p.granted {
+			return "", errClosedToNew
+		}
+		u, c, err := r.newUser(p)
+		if err != nil {
+			return "", err
+		}
+		err = r.Stores.Users.CreateUser(ctx, u, c)
+		switch {
+		case err == nil:
+			return u.ID, nil
+		case errors.Is(err, authcore.ErrUsernameTaken):
+			// By the same credential at this moment, or by an account that was deleted, whose name is never given again.
+			p.username += "." + u.ID[:8]
+		case !errors.Is(err, authcore.ErrCredentialInUse):
+			return "", err
+		}
+	}
+	return "", fmt.Errorf("gateway: account: %w", authcore.ErrUnavailable)
+}
+
+// useCredential notes that a credential was used, where its owner may sign in.
+func (r *Realm) useCredential(ctx context.Context, c authcore.Credential) error {
+	u, err := r.Stores.Users.User(ctx, c.UserID)
+	if err != nil {
+		return err
+	}
+	if u.Disabled {
+		return errDisabled
+	}
+	c.LastUsed = r.Now()
+	err = r.Stores.Credentials.UpdateCredential(ctx, c)
+	switch {
+	case errors.Is(err, authcore.ErrConflict):
+		return nil // somebody else has just noted the same
+	case errors.Is(err, authcore.ErrCredentialNotFound):
+		return errClosedToNew // unlinked at this moment
+	}
+	return err
+}
+
+// link adds a proved credential to the account of somebody who is signed in; one that the account has already is only
+// used. The sign-in must be a fresh one: a session that was left open must not be enough to take the account over for
+// good.
+func (r *Realm) link(ctx context.Context, id *authcore.Identity, p proof) error {
+	c, err := r.Stores.Credentials.CredentialByKey(ctx, p.kind, p.key)
+	switch {
+	case err == nil && c.UserID != id.Subject:
+		return authcore.ErrCredentialInUse
+	case err == nil:
+		return r.useCredential(ctx, c)
+	case !errors.Is(err, authcore.ErrCredentialNotFound):
+		return err
+	case r.Now().Sub(id.AuthTime()) >= r.Fresh:
+		return errStepUp
+	}
+	u, err := r.Stores.Users.User(ctx, id.Subject)
+	if err != nil {
+		return err
+	}
+	if u.Disabled {
+		return errDisabled
+	}
+	if c, err = r.newCredential(u.ID, p); err != nil {
+		return err
+	}
+	return r.Stores.Credentials.AddCredential(ctx, c)
+}
+
+func (r *Realm) newUser(p proof) (authcore.User, authcore.Credential, error) {
+	id, err := r.newID()
+	if err != nil {
+		return authcore.User{}, authcore.Credential{}, err
+	}
+	c, err := r.newCredential(id, p)
+	return authcore.User{ID: id, Username: p.username, Created: r.Now()}, c, err
+}
+
+func (r *Realm) newCredential(userID string, p proof) (authcore.Credential, error) {
+	id, err := r.newID()
+	now := r.Now()
+	return authcore.Credential{ID: id, UserID: userID, Kind: p.kind, Key: p.key, Created: now, LastUsed: now}, err
+}
+
+// newID answers 128 random bits as text.
+func (r *Realm) newID() (string, error) {
+	random := r.Rand
+	if random == nil {
+		random = rand.Reader
+	}
+	var b [16]byte
+	if _, err := io.ReadFull(random, b[:]); err != nil {
+		return "", fmt.Errorf("gateway: random id: %w", err)
+	}
+	return hex.EncodeToString(b[:]), nil
+}

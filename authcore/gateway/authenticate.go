@@ -1,0 +1,228 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/token"
+)
+
+// carrier is what a request presented to say who it is, good or not.
+type carrier int
+
+const (
+	byNothing carrier = iota
+	byCookie
+	byBearer
+)
+
+// visitor is what is known of who sent a request.
+type visitor struct {
+	identity *authcore.Identity // nil: signed out
+	via      carrier
+	secret   string // of the cookie, where one was presented, good or not
+	err      error  // why it could not be told who this is; else nil
+
+	ticket    *ticket // of the identity
+	setCookie string  // the cookie was renewed
+}
+
+// ticket is an access token that was verified, with all that follows from it.
+type ticket struct {
+	identity  *authcore.Identity
+	issued    time.Time
+	expires   time.Time
+	headers   []headerValue
+	assertion atomic.Pointer[assertion]
+}
+
+type assertion struct {
+	text  string
+	until time.Time // when to make a new one: it still has half its life
+}
+
+// ticketCache remembers verified access tokens and renewed cookies, bounded and in memory only.
+type ticketCache struct {
+	verified *otter.Cache[string, *ticket]  // by access token
+	renewed  *otter.Cache[string, *renewal] // by cookie secret
+	flights  singleflight.Group
+}
+
+type renewal struct {
+	ticket    *ticket
+	setCookie string
+}
+
+// Sizes are in entries; one takes about two kilobytes when its token is small.
+const (
+	maxVerified = 32768
+	maxRenewed  = 16384
+)
+
+func newTicketCache() *ticketCache {
+	return &ticketCache{
+		verified: otter.Must(&otter.Options[string, *ticket]{MaximumSize: maxVerified}),
+		renewed:  otter.Must(&otter.Options[string, *renewal]{MaximumSize: maxRenewed}),
+	}
+}
+
+// identify says who sent the request. The cookie has been taken out of it before; an access token that is accepted is
+// taken out here. A bearer token decides alone: a program that sends one means it, and a cookie beside it must not lend
+// it more.
+func (g *Gateway) identify(r *http.Request, cookie string, hasCookie bool) visitor {
+	now := g.realm.Now()
+	if tok, present := bearerToken(r.Header); present {
+		v := visitor{via: byBearer}
+		t, err := g.verify(r.Context(), tok, now)
+		switch {
+		case err == nil:
+			v.ticket, v.identity = t, t.identity
+			delete(r.Header, "Authorization")
+		case errors.Is(err, authcore.ErrUnavailable):
+			v.err = err
+		}
+		return v
+	}
+	if !hasCookie {
+		return visitor{}
+	}
+	secret, access, _ := strings.Cut(cookie, ".")
+	if _, ok := g.realm.sessions.SessionID(secret); !ok {
+		return visitor{} // malformed, as if there were none
+	}
+	v := visitor{via: byCookie, secret: secret}
+	t, err := g.verify(r.Context(), access, now)
+	if err != nil {
+		// Expired, or signed with a key that is gone, or left out for its size: the secret decides.
+		t, v.setCookie, err = g.renew(r.Context(), secret, now)
+	}
+	switch {
+	case err == nil:
+		v.ticket, v.identity = t, t.identity
+	case errors.Is(err, authcore.ErrSessionNotFound):
+	default:
+		v.err = err
+	}
+	return v
+}
+
+// bearerToken answers the token of an Authorization header of scheme Bearer (RFC 6750 section 2.1). Where one is among
+// several Authorization headers, none is to be believed.
+func bearerToken(h http.Header) (tok string, present bool) {
+	lines := h["Authorization"]
+	for _, l := range lines {
+		const scheme = "bearer "
+		if len(l) >= len(scheme) && strings.EqualFold(l[:len(scheme)], scheme) {
+			present, tok = true, strings.Trim(l[len(scheme):], " ")
+		}
+	}
+	if len(lines) > 1 {
+		tok = ""
+	}
+	return tok, present
+}
+
+// verify answers the ticket for an access token: from memory where the token was seen before.
+func (g *Gateway) verify(ctx context.Context, tok string, now time.Time) (*ticket, error) {
+	t, ok := g.tickets.verified.GetIfPresent(tok)
+	if !ok {
+		v, err := g.realm.issuer.VerifyAccess(ctx, tok, g.audience)
+		if err != nil {
+			return nil, err
+		}
+		t = g.newTicket(v.Identity, v.Issued, v.Expires)
+		// The token is a part of a header; keep no more than that part.
+		g.tickets.verified.Set(strings.Clone(tok), t)
+	}
+	if err := g.good(t, now); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func (g *Gateway) newTicket(id *authcore.Identity, issued, expires time.Time) *ticket {
+	return &ticket{identity: id, issued: issued, expires: expires, headers: g.headers.fill(id)}
+}
+
+// good reports whether what a ticket says still holds.
+func (g *Gateway) good(t *ticket, now time.Time) error {
+	switch {
+	case !now.Before(t.expires), g.realm.State.isStale(t.issued):
+		return token.ErrExpired
+	case g.realm.State.isEnded(t.identity.SessionID):
+		return authcore.ErrSessionNotFound
+	}
+	return nil
+}
+
+// renewTimeout bounds the work of a renewal, which is done for all requests that wait for it.
+const renewTimeout = 5 * time.Second
+
+// renew resumes the session of a cookie and gives it a new access token. Of many requests with the same cookie one does
+// the work; those that come later with the old cookie, sent before the answer arrived, get the same new one.
+func (g *Gateway) renew(ctx context.Context, secret string, now time.Time) (*ticket, string, error) {
+	if r, ok := g.tickets.renewed.GetIfPresent(secret); ok && g.good(r.ticket, now) == nil {
+		return r.ticket, r.setCookie, nil
+	}
+	done, err, _ := g.tickets.flights.Do(secret, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTimeout)
+		defer cancel()
+		s, err := g.realm.sessions.Resume(ctx, secret)
+		if err != nil {
+			return nil, err
+		}
+		if !g.mayUse(s) || g.realm.State.isEnded(s.ID) {
+			return nil, authcore.ErrSessionNotFound
+		}
+		id, access, expires, err := g.access(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		t := g.newTicket(id, now, expires)
+		r := &renewal{t, g.cookie.set(secret, access, s.IdleUntil.Sub(now))}
+		secret := strings.Clone(secret)
+		g.tickets.verified.Set(access, t)
+		g.tickets.renewed.Set(secret, r)
+		return r, nil
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	r := done.(*renewal)
+	return r.ticket, r.setCookie, nil
+}
+
+// mayUse reports whether a session may be used on this site: it was opened here, or on a site with which this one shares
+// the cookie. Cookies know no ports, so that this has to be asked even of a cookie of this host.
+func (g *Gateway) mayUse(s authcore.Session) bool {
+	if s.Origin == g.origin.text {
+		return true
+	}
+	o, err := parseOrigin(s.Origin)
+	d := g.cookie.domain
+	return err == nil && d != "" && o.secure() && (o.host == d || strings.HasSuffix(o.host, "."+d))
+}
+
+// assert answers a statement for the backend that is good for a minute at least.
+func (g *Gateway) assert(ctx context.Context, t *ticket, now time.Time) (string, error) {
+	if !g.headers.assertion {
+		return "", nil
+	}
+	if a := t.assertion.Load(); a != nil && now.Before(a.until) {
+		return a.text, nil
+	}
+	text, expires, err := g.realm.issuer.Assertion(ctx, g.origin.text, t.identity)
+	if err != nil {
+		return "", err
+	}
+	t.assertion.Store(&assertion{text, now.Add(expires.Sub(now) / 2)})
+	return text, nil
+}

@@ -1,0 +1,124 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxCookie is what browsers take for name, value and attributes together (RFC 6265bis section 5.6).
+const maxCookie = 4096
+
+// The names under which the gateway's cookie travels. All are kept from backends: the cookie of a parent domain is sent
+// to every host below it.
+var cookieNames = [...]string{"__Host-authgate", "__Secure-authgate", "authgate"}
+
+// cookieForm is the session cookie of one site without its value (RFC 6265bis; prefixes in section 4.1.3).
+type cookieForm struct {
+	name   string
+	domain string
+	attrs  string
+}
+
+func newCookieForm(o origin, domain string) (cookieForm, error) {
+	f := cookieForm{name: "authgate", attrs: "; Path=/; HttpOnly; SameSite=Lax"}
+	if o.secure() {
+		f.name, f.attrs = "__Host-authgate", f.attrs+"; Secure"
+	}
+	if domain == "" {
+		return f, nil
+	}
+	d := strings.ToLower(strings.TrimPrefix(domain, "."))
+	_, ipErr := netip.ParseAddr(d)
+	switch {
+	case !o.secure():
+		return f, fmt.Errorf("gateway: cookie_domain %q needs an https origin, not %s", domain, o.text)
+	case ipErr == nil || !strings.Contains(d, "."):
+		return f, fmt.Errorf("gateway: cookie_domain %q: browsers take no cookie for an IP address or a single label; write a domain such as example.com", domain)
+	case o.host != d && !strings.HasSuffix(o.host, "."+d):
+		return f, fmt.Errorf("gateway: cookie_domain %q is not the host of the origin %s nor above it", domain, o.text)
+	}
+	f.name, f.domain, f.attrs = "__Secure-authgate", d, f.attrs+"; Domain="+d
+	return f, nil
+}
+
+// set answers the Set-Cookie value for a session: the secret that resumes it and the access token that spares the store
+// a visit. A token too large for a cookie is left out; the session is then resumed from the store now and then.
+func (f cookieForm) set(secret, access string, life time.Duration) string {
+	value := secret + "." + access
+	attrs := f.attrs + "; Max-Age=" + strconv.FormatInt(int64(life/time.Second), 10)
+	if len(f.name)+1+len(value)+len(attrs) > maxCookie {
+		value = secret + "."
+	}
+	return f.name + "=" + value + attrs
+}
+
+func (f cookieForm) clear() string { return f.name + "=" + f.attrs + "; Max-Age=0" }
+
+// take finds the site's session cookie in a request's Cookie headers and removes every cookie under one of the gateway's
+// names from them, so that no backend sees one. Two session cookies in a request count as none: one of them was planted.
+// It parses for itself since net/http gives up on a request with thousands of cookies.
+func (f cookieForm) take(h http.Header) (value string, ok bool) {
+	lines := h["Cookie"]
+	if len(lines) == 0 {
+		return "", false
+	}
+	found, own := 0, false
+	for _, line := range lines {
+		for line != "" {
+			var pair string
+			pair, line, _ = strings.Cut(line, ";")
+			name, val, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
+			name = strings.TrimRight(name, " \t")
+			own = own || isOwnCookie(name)
+			if name == f.name {
+				found, value = found+1, val
+			}
+		}
+	}
+	if !own {
+		return "", false
+	}
+	var kept []string
+	for _, line := range lines {
+		if line = withoutOwn(line); line != "" {
+			kept = append(kept, line)
+		}
+	}
+	if kept == nil {
+		delete(h, "Cookie")
+	} else {
+		h["Cookie"] = kept
+	}
+	return value, found == 1 && value != ""
+}
+
+func isOwnCookie(name string) bool {
+	for _, own := range cookieNames {
+		if len(name) == len(own) && strings.EqualFold(name, own) {
+			return true
+		}
+	}
+	return false
+}
+
+// withoutOwn answers a Cookie line without the gateway's cookies; the others stand as they were sent.
+func withoutOwn(line string) string {
+	var b strings.Builder
+	for line != "" {
+		var pair string
+		pair, line, _ = strings.Cut(line, ";")
+		name, _, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
+		if isOwnCookie(strings.TrimRight(name, " \t")) || strings.Trim(pair, " \t") == "" {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(strings.Trim(pair, " \t"))
+	}
+	return b.String()
+}

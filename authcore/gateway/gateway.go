@@ -1,0 +1,107 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/policy"
+)
+
+// Gateway is the door of one site. Make one with New; it is safe for use by many goroutines.
+type Gateway struct {
+	realm    *Realm
+	site     Site
+	origin   origin
+	policy   *policy.Policy
+	headers  identityHeaders
+	strip    stripper
+	cookie   cookieForm
+	audience []string // an access token must be good for one of these
+	tickets  *ticketCache
+	routes   map[string]route // by path below the mount
+}
+
+// New makes the gateway of a site. It answers an error that says what to write where the configuration cannot work.
+func New(realm *Realm, site Site) (*Gateway, error) {
+	o, err := parseOrigin(site.Origin)
+	if err != nil {
+		return nil, err
+	}
+	if site.Path == "" {
+		site.Path = "/auth"
+	}
+	if !validMount(site.Path) {
+		return nil, fmt.Errorf("gateway: path %q: write a path such as /auth: letters, digits, '-', '_' and '.', no slash at the end", site.Path)
+	}
+	if site.Methods, err = offered(realm, site.Methods); err != nil {
+		return nil, err
+	}
+	g := &Gateway{realm: realm, site: site, origin: o, audience: []string{o.text}}
+	if g.cookie, err = newCookieForm(o, site.CookieDomain); err != nil {
+		return nil, err
+	}
+	if site.CookieDomain != "" {
+		g.audience = append(g.audience, g.cookie.domain)
+	}
+	if g.policy, err = policy.Compile(site.Rules, site.Path); err != nil {
+		return nil, err
+	}
+	if g.headers, err = compileHeaders(site.Headers, site.NoDefaultHeaders); err != nil {
+		return nil, err
+	}
+	g.strip = newStripper(site.Headers)
+	g.tickets = newTicketCache()
+	g.routes = g.ownRoutes()
+	return g, nil
+}
+
+// offered answers the methods of a site: those asked for, which the realm must have, or all that the realm has.
+func offered(realm *Realm, asked []authcore.Method) ([]authcore.Method, error) {
+	has := realm.methods()
+	if len(asked) == 0 {
+		if len(has) == 0 {
+			return nil, fmt.Errorf("gateway: no sign-in method is on: switch one on in the global authgate options")
+		}
+		return has, nil
+	}
+	for _, m := range asked {
+		if !slices.Contains(has, m) {
+			return nil, fmt.Errorf("gateway: methods: %q is not on: switch it on in the global authgate options, or leave it out", m)
+		}
+	}
+	return asked, nil
+}
+
+// validMount accepts one or more plain segments, so that the mount has one reading only.
+func validMount(p string) bool {
+	if len(p) < 2 || p[0] != '/' {
+		return false
+	}
+	for seg := range strings.SplitSeq(p[1:], "/") {
+		if seg == "" || strings.Trim(seg, ".") == "" || strings.HasSuffix(seg, ".") {
+			return false
+		}
+		for _, c := range seg {
+			if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.') {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Handler is the gateway as an ordinary http.Handler in front of next, for servers that have no error routes.
+func (g *Gateway) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := g.Handle(w, r, func(w http.ResponseWriter, r *http.Request) error {
+			next.ServeHTTP(w, r)
+			return nil
+		})
+		if err != nil {
+			g.WriteError(w, r, err)
+		}
+	})
+}

@@ -1,0 +1,196 @@
+package gateway
+
+import (
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+
+	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/policy"
+)
+
+// Handle does what the gateway does with a request: it answers its own routes, refuses, sends to sign in, or strips the
+// request of what clients may not say, tells who it is, and hands it to next.
+//
+// A refusal comes back as an *Error, unwritten, so that a server with error pages of its own can show them; WriteError
+// writes it otherwise. What next answers comes back as it is.
+func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) error {
+	start := g.realm.Now()
+	websocket := isWebsocket(r)
+	g.strip.strip(r, websocket)
+	cookie, hasCookie := g.cookie.take(r.Header)
+	v := g.identify(r, cookie, hasCookie)
+	if g.site.Identified != nil {
+		g.site.Identified(r, v.identity)
+	}
+	if sub, own := g.ownPath(r); own {
+		visiting := v // only here it must outlive this call
+		g.serveOwn(w, r, sub, &visiting)
+		return nil
+	}
+	asked := policy.Request{
+		Method: r.Method, Path: r.URL.EscapedPath(), Client: g.realm.ClientIP(r), Identity: v.identity, Now: start,
+	}
+	if websocket {
+		asked.Method = http.MethodGet // an extended CONNECT becomes one on the way to the backend
+	}
+	refusal := checkTarget(r, websocket)
+	var d policy.Decision
+	if refusal == nil {
+		d = g.policy.Judge(asked)
+		refusal = g.refusal(r, &v, d.Verdict, websocket)
+	}
+	var said string
+	if refusal == nil && v.ticket != nil {
+		var err error
+		if said, err = g.assert(r.Context(), v.ticket, start); err != nil {
+			refusal = unavailable(err)
+		}
+	}
+	if refusal != nil {
+		g.realm.Observer.Decided(refusal.outcome, g.realm.Now().Sub(start))
+		if refusal.Code == codeUnauthenticated && g.isNavigation(r) {
+			g.redirectToSignIn(w, r)
+			return nil
+		}
+		g.setErrorHeaders(w.Header(), refusal.Error)
+		return refusal.to(v.identity)
+	}
+	f := &responseFilter{ResponseWriter: w, setCookie: v.setCookie}
+	if v.ticket == nil {
+		g.realm.Observer.Decided("allow", g.realm.Now().Sub(start))
+		return next(f, r)
+	}
+	setHeaders(r.Header, v.ticket.headers, said)
+	f.private = !(d.Rule >= 0 && g.site.Rules[d.Rule].Anyone)
+	if websocket || isEventStream(r.Header) {
+		followed, finish, live := g.follow(r, v.ticket, asked)
+		if !live {
+			g.setErrorHeaders(w.Header(), errSignedOut)
+			return errSignedOut
+		}
+		defer finish()
+		r = followed
+	}
+	g.realm.Observer.Decided("allow", g.realm.Now().Sub(start))
+	return next(f, r)
+}
+
+// ownPath reports whether a request is for one of the gateway's own routes, and which.
+func (g *Gateway) ownPath(r *http.Request) (sub string, own bool) {
+	p := r.URL.Path
+	if !strings.Contains(p, g.site.Path) {
+		return "", false
+	}
+	sub, own = strings.CutPrefix(path.Clean(p), g.site.Path)
+	if own && sub == "" {
+		return "", true
+	}
+	if !own || sub[0] != '/' {
+		return "", false
+	}
+	if strings.HasSuffix(p, "/") {
+		return "", true // path.Clean drops it, and no route ends in one
+	}
+	return sub[1:], true
+}
+
+// refused is a refusal and the word by which metrics count it.
+type refused struct {
+	*Error
+	outcome string
+}
+
+const codeUnauthenticated = "unauthenticated"
+
+var (
+	errSignedOut  = &Error{Status: http.StatusUnauthorized, Code: codeUnauthenticated, Detail: "Sign in to see this."}
+	errStepUp     = &Error{Status: http.StatusUnauthorized, Code: "step_up_required", Detail: "This needs a fresh or stronger sign-in."}
+	errForbidden  = &Error{Status: http.StatusForbidden, Code: "forbidden", Detail: "This account may not see this."}
+	errClosed     = &Error{Status: http.StatusForbidden, Code: "forbidden", Detail: "Nobody may see this."}
+	errCrossSite  = &Error{Status: http.StatusForbidden, Code: "cross_origin", Detail: "This request came from another site."}
+	errBadTarget  = &Error{Status: http.StatusBadRequest, Code: "invalid_target", Detail: "The address or method of this request cannot be understood safely."}
+	errBadConnect = &Error{Status: http.StatusBadRequest, Code: "invalid_target", Detail: "CONNECT is taken for websockets only."}
+)
+
+func unavailable(err error) *refused {
+	return &refused{&Error{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: "Sign-in cannot be checked at the moment. Try again shortly.", Err: err}, "unavailable"}
+}
+
+// refusal turns a verdict into the answer for this visitor, or nil where the request may pass.
+func (g *Gateway) refusal(r *http.Request, v *visitor, verdict policy.Verdict, websocket bool) *refused {
+	switch verdict {
+	case policy.Allow:
+		if websocket && v.via == byCookie && g.foreignOrigin(r) {
+			// Browsers send cookies with websockets from any page and let that page read the answers.
+			return &refused{errCrossSite, "forbidden"}
+		}
+		return nil
+	case policy.SignIn:
+		if v.err != nil {
+			return unavailable(v.err)
+		}
+		return &refused{errSignedOut, "sign_in"}
+	case policy.StepUp:
+		return &refused{errStepUp, "step_up"}
+	case policy.BadPath:
+		return &refused{errBadTarget, "bad_request"}
+	}
+	if v.identity == nil {
+		return &refused{errClosed, "forbidden"}
+	}
+	return &refused{errForbidden, "forbidden"}
+}
+
+// foreignOrigin reports whether a page of another origin sent the request.
+func (g *Gateway) foreignOrigin(r *http.Request) bool {
+	from := r.Header["Origin"]
+	return len(from) > 1 || len(from) == 1 && !strings.EqualFold(from[0], g.origin.text)
+}
+
+// checkTarget refuses what has no path to judge, or whose method a backend might read as another one.
+func checkTarget(r *http.Request, websocket bool) *refused {
+	if r.Method == http.MethodConnect && !websocket {
+		return &refused{errBadConnect, "bad_request"}
+	}
+	for i := range len(r.Method) {
+		// Methods are case-sensitive (RFC 9110 section 9.1), yet many a backend folds them.
+		if c := r.Method[i]; !('A' <= c && c <= 'Z' || c == '-' || c == '_') {
+			return &refused{errBadTarget, "bad_request"}
+		}
+	}
+	u := r.URL
+	if u.Opaque != "" || u.Path == "" || u.Path[0] != '/' || u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https" {
+		return &refused{errBadTarget, "bad_request"}
+	}
+	raw, _, _ := strings.Cut(r.RequestURI, "?")
+	if strings.ContainsAny(raw, `#\`) {
+		// url.URL would encode them, so that they are to be seen only here.
+		return &refused{errBadTarget, "bad_request"}
+	}
+	return nil
+}
+
+// redirectToSignIn sends a person to the sign-in page, from where they come back to what they asked for.
+func (g *Gateway) redirectToSignIn(w http.ResponseWriter, r *http.Request) {
+	to := g.site.Path + "/sign-in?return_to=" + url.QueryEscape(g.safeReturn(g.realm.RequestURI(r)))
+	if !g.origin.isHost(r.Host) {
+		to = g.origin.text + to // wallets and passkeys work on the origin only
+	}
+	status := http.StatusFound
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		status = http.StatusSeeOther
+	}
+	h := w.Header()
+	h["Location"] = []string{to}
+	h["Cache-Control"] = []string{"no-store"}
+	w.WriteHeader(status)
+}
+
+// newCookie answers the Set-Cookie value of a session that was just opened.
+func (g *Gateway) newCookie(s authcore.Session, secret, access string) string {
+	return g.cookie.set(secret, access, s.IdleUntil.Sub(g.realm.Now()))
+}
+
+func (g *Gateway) clearCookie() string { return g.cookie.clear() }

@@ -1,0 +1,135 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/wallet"
+)
+
+// grants are the roles given in the configuration: by EIP-55 address, or by e-mail address in lower case.
+type grants map[string][]string
+
+func compileGrants(list []Grant) (grants, error) {
+	g := make(grants)
+	for _, l := range list {
+		if !validRole(l.Role) {
+			return nil, fmt.Errorf("gateway: grant: role %q: write letters, digits, '-', '_', '.' or ':'", l.Role)
+		}
+		if len(l.To) == 0 {
+			return nil, fmt.Errorf("gateway: grant %s: name at least one address or e-mail", l.Role)
+		}
+		for _, to := range l.To {
+			key := strings.ToLower(to)
+			if !strings.Contains(to, "@") {
+				a, err := wallet.ParseAddress(to)
+				if err != nil {
+					return nil, fmt.Errorf("gateway: grant %s: %q is neither an e-mail address nor an Ethereum address: %w", l.Role, to, err)
+				}
+				key = a.String()
+			}
+			g[key] = append(g[key], l.Role)
+		}
+	}
+	return g, nil
+}
+
+// validRole keeps roles free of what separates or quotes them in headers.
+func validRole(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	for _, c := range s {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-_.:", c)) {
+			return false
+		}
+	}
+	return true
+}
+
+// any reports whether anything is granted to this wallet (a credential key) or confirmed e-mail address.
+func (g grants) any(walletKey, email string) bool {
+	return len(g[walletKey]) > 0 || email != "" && len(g[strings.ToLower(email)]) > 0
+}
+
+// roles answers what is granted to whoever has these wallets and this confirmed e-mail address.
+func (g grants) roles(wallets []string, email string) []string {
+	var roles []string
+	for _, w := range wallets {
+		roles = append(roles, g[w]...)
+	}
+	if email != "" {
+		roles = append(roles, g[strings.ToLower(email)]...)
+	}
+	return roles
+}
+
+// fingerprint tells one set of grants from another.
+func (g grants) fingerprint() [32]byte {
+	h := sha256.New()
+	keys := make([]string, 0, len(g))
+	for k := range g {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		fmt.Fprintf(h, "%q %q\n", k, g[k])
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// identityOf answers who a session is, from the store. It is authcore.ErrSessionNotFound where the user is gone or
+// disabled.
+func (r *Realm) identityOf(ctx context.Context, s authcore.Session) (*authcore.Identity, error) {
+	u, err := r.Stores.Users.User(ctx, s.UserID)
+	switch {
+	case errors.Is(err, authcore.ErrUserNotFound):
+		return nil, fmt.Errorf("gateway: identity: %w", authcore.ErrSessionNotFound)
+	case err != nil:
+		return nil, err
+	case u.Disabled:
+		return nil, fmt.Errorf("gateway: identity: user is disabled: %w", authcore.ErrSessionNotFound)
+	}
+	creds, err := r.Stores.Credentials.CredentialsOf(ctx, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	id := &authcore.Identity{
+		Subject: u.ID, SessionID: s.ID, Username: u.Username, Name: u.Name, Email: u.Email,
+		Methods: slices.Clone(s.Methods),
+	}
+	for _, c := range creds {
+		if c.Kind == authcore.Wallet {
+			id.Wallets = append(id.Wallets, c.Key)
+		}
+	}
+	id.Roles = append(slices.Clone(u.Roles), r.grants.roles(id.Wallets, id.Email)...)
+	slices.Sort(id.Roles)
+	id.Roles = slices.Compact(id.Roles)
+	return id, nil
+}
+
+// access answers who a session is and an access token that says so, good on this site.
+func (g *Gateway) access(ctx context.Context, s authcore.Session) (*authcore.Identity, string, time.Time, error) {
+	id, err := g.realm.identityOf(ctx, s)
+	if err != nil {
+		return nil, "", time.Time{}, err
+	}
+	tok, expires, err := g.realm.issuer.Access(ctx, g.origin.text, g.audience, id)
+	return id, tok, expires, err
+}
+
+// endSession ends a session in the store and then, once that is certain, on this instance.
+func (r *Realm) endSession(ctx context.Context, id string) error {
+	if err := r.sessions.End(ctx, id); err != nil {
+		return err
+	}
+	r.State.end(id, r.Now().Add(r.AccessToken+time.Minute))
+	return nil
+}

@@ -1,0 +1,163 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+
+	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/session"
+	"github.com/caddy-authgate/authgate/authcore/wallet"
+)
+
+// The refusals of the gateway's own routes that no mechanism makes.
+var (
+	errNotFound         = &Error{Status: http.StatusNotFound, Code: "not_found", Detail: "There is nothing here."}
+	errMethodNotAllowed = &Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "This cannot be done here with that method."}
+	errTooEarly         = &Error{Status: http.StatusTooEarly, Code: "too_early", Detail: "Send this again once the connection is established."}
+	errMediaType        = &Error{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Detail: "The body must be application/json in UTF-8."}
+	errTooLarge         = &Error{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Detail: "The body is larger than 64 KiB."}
+	errSlowBody         = &Error{Status: http.StatusRequestTimeout, Code: "request_timeout", Detail: "The body did not arrive in time."}
+	errInvalidRequest   = &Error{Status: http.StatusBadRequest, Code: "invalid_request", Detail: "The body is not the JSON object that is expected here."}
+	errTooMany          = &Error{Status: http.StatusTooManyRequests, Code: "too_many_requests", Detail: "Too many tries in a short time. Try again later."}
+	errClosedToNew      = &Error{Status: http.StatusForbidden, Code: "registration_closed", Detail: "There is no account for this, and none can be opened."}
+	errDisabled         = &Error{Status: http.StatusForbidden, Code: "account_disabled", Detail: "This account is disabled."}
+	errInvalidGrant     = &Error{Status: http.StatusUnauthorized, Code: "invalid_grant", Detail: "The refresh token is not good, or no longer. Sign in again."}
+	errBrokenPage       = &Error{Status: http.StatusInternalServerError, Code: "internal", Detail: "This page cannot be shown."}
+)
+
+// answers says what an error of a mechanism or a store is to a client: the first line that fits. Being unavailable
+// comes first since it is never a verdict, whatever else it wraps.
+var answers = []struct {
+	is error
+	*Error
+}{
+	{authcore.ErrUnavailable, unavailable(nil).Error},
+	{wallet.ErrInvalidAddress, &Error{Status: http.StatusBadRequest, Code: "invalid_address", Detail: "This is not an Ethereum address."}},
+	{wallet.ErrChainNotAllowed, &Error{Status: http.StatusBadRequest, Code: "chain_not_allowed", Detail: "Wallets on this chain cannot sign in here."}},
+	{wallet.ErrInvalidMessage, &Error{Status: http.StatusBadRequest, Code: "invalid_message", Detail: "The message is not the one to be signed here."}},
+	{wallet.ErrInvalidSignature, &Error{Status: http.StatusBadRequest, Code: "invalid_signature", Detail: "The signature is not that of the wallet in the message."}},
+	{authcore.ErrChallengeNotFound, &Error{Status: http.StatusNotFound, Code: "challenge_not_found", Detail: "This challenge was not issued for this, or was answered already."}},
+	{authcore.ErrChallengeExpired, &Error{Status: http.StatusPreconditionFailed, Code: "challenge_expired", Detail: "This challenge has expired. Ask for a new one."}},
+	{authcore.ErrChallengeLimit, errTooMany},
+	{authcore.ErrCredentialInUse, &Error{Status: http.StatusConflict, Code: "credential_in_use", Detail: "This belongs to another account."}},
+	{session.ErrInvalidGrant, errInvalidGrant},
+	// The session or its user went away between two steps of one request.
+	{authcore.ErrSessionNotFound, errSignedOut},
+	{authcore.ErrUserNotFound, errSignedOut},
+}
+
+// asError answers what err is to a client. What nobody expected is told as unavailable: it says that the work was not
+// done, and nothing else.
+func asError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	for _, a := range answers {
+		if errors.Is(err, a.is) {
+			return a.because(err)
+		}
+	}
+	return unavailable(err).Error
+}
+
+// because answers e with a cause for the log.
+func (e *Error) because(err error) *Error {
+	c := *e
+	c.Err = err
+	return &c
+}
+
+// to answers e as told to somebody who is signed in, which the error page shows; nil leaves it as it is.
+func (e *Error) to(id *authcore.Identity) *Error {
+	if id == nil {
+		return e
+	}
+	c := *e
+	c.identity = id
+	return &c
+}
+
+// retryAfter is what a client is told to wait, in seconds, where nothing better is known. Stores that come back are
+// noticed sooner.
+const retryAfter = "5"
+
+// setErrorHeaders sets the headers that belong to a refusal, whoever writes its body.
+func (g *Gateway) setErrorHeaders(h http.Header, e *Error) {
+	h["Cache-Control"] = []string{"no-store"}
+	switch e.Status {
+	case http.StatusUnauthorized:
+		// RFC 9110 section 11.6.1: a 401 must say how to authenticate. Browsers show no dialog for Bearer (RFC 6750).
+		h["Www-Authenticate"] = []string{`Bearer realm="` + g.origin.text + `"`}
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		if h["Retry-After"] == nil {
+			h["Retry-After"] = []string{retryAfter}
+		}
+	}
+}
+
+// WriteError answers a request with a refusal or failure: the error page in front of a person, a problem document
+// (RFC 9457) to a program. Errors that are no *Error are told as 503 without their text; the cause goes to the log.
+func (g *Gateway) WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	e := asError(err)
+	g.logError(r, e)
+	setOwnHeaders(w.Header())
+	g.setErrorHeaders(w.Header(), e)
+	if g.site.Pages != nil && g.isNavigation(r) {
+		p := g.page("error", e.Status, e.identity)
+		p.ReturnTo, p.Problem = g.safeReturn(g.realm.RequestURI(r)), e
+		err := g.site.Pages.ServePage(w, r, p)
+		if err == nil {
+			return
+		}
+		g.realm.Logger.LogAttrs(r.Context(), slog.LevelError, "error page failed", slog.Any("error", err))
+	}
+	w.Header()["Content-Type"] = []string{"application/problem+json"}
+	// RFC 9457 section 4.2.1: about:blank has the status phrase as title, the code tells one problem from another.
+	writeJSONBody(w, r, e.Status, struct {
+		Type   string `json:"type"`
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Code   string `json:"code"`
+		Detail string `json:"detail"`
+	}{"about:blank", http.StatusText(e.Status), e.Status, e.Code, e.Detail})
+}
+
+// logError tells the operator what the client is not told. Refusals are what a gateway is for; only failures stand out.
+func (g *Gateway) logError(r *http.Request, e *Error) {
+	level := slog.LevelDebug
+	if e.Status >= 500 && !errors.Is(r.Context().Err(), context.Canceled) {
+		level = slog.LevelWarn
+	}
+	attrs := []slog.Attr{slog.Int("status", e.Status), slog.String("code", e.Code), slog.String("client", g.realm.ClientIP(r).String())}
+	if e.Err != nil {
+		attrs = append(attrs, slog.String("cause", e.Err.Error()))
+	}
+	g.realm.Logger.LogAttrs(r.Context(), level, "request refused", attrs...)
+}
+
+func writeJSON(w http.ResponseWriter, r *http.Request, body any) error {
+	w.Header()["Content-Type"] = []string{"application/json"}
+	return writeJSONBody(w, r, http.StatusOK, body)
+}
+
+func writeJSONBody(w http.ResponseWriter, r *http.Request, status int, body any) error {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	writeBody(w, r, status, append(b, '\n'))
+	return nil
+}
+
+func writeBody(w http.ResponseWriter, r *http.Request, status int, b []byte) {
+	w.Header()["Content-Length"] = []string{strconv.Itoa(len(b))}
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(b) // the client is gone; there is nobody to tell
+	}
+}

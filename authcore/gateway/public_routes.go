@@ -1,0 +1,85 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/caddy-authgate/authgate/authcore"
+)
+
+// showKeys is GET jwks.json: the public keys (RFC 7517) by which others verify access tokens and assertions.
+func (g *Gateway) showKeys(w http.ResponseWriter, r *http.Request, _ *visitor) error {
+	keys, err := g.realm.keys.JWKS(r.Context())
+	if err != nil {
+		return err
+	}
+	w.Header()["Content-Type"] = []string{"application/jwk-set+json"}
+	writeBody(w, r, http.StatusOK, keys)
+	return nil
+}
+
+// healthView tells that all is well, and no more: the route is open to everybody.
+type healthView struct {
+	Status string `json:"status"`
+}
+
+// showLive is GET health/live: the process answers.
+func (g *Gateway) showLive(w http.ResponseWriter, r *http.Request, _ *visitor) error {
+	return writeJSON(w, r, healthView{"live"})
+}
+
+// readyTimeout is shorter than what health checkers wait.
+const readyTimeout = 2 * time.Second
+
+// showReady is GET health/ready: sign-ins can work now.
+func (g *Gateway) showReady(w http.ResponseWriter, r *http.Request, _ *visitor) error {
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	if err := g.realm.Ready(ctx); err != nil {
+		return unavailable(err).Error
+	}
+	return writeJSON(w, r, healthView{"ready"})
+}
+
+// page answers what every page is filled with.
+func (g *Gateway) page(name string, status int, id *authcore.Identity) Page {
+	return Page{
+		Name: name, Status: status, Mount: g.site.Path, Origin: g.origin.text, Methods: g.site.Methods, Identity: id,
+	}
+}
+
+func (g *Gateway) servePage(w http.ResponseWriter, r *http.Request, p Page) error {
+	if err := g.site.Pages.ServePage(w, r, p); err != nil {
+		return errBrokenPage.because(err)
+	}
+	return nil
+}
+
+// showSignIn is GET sign-in. Who is signed in sees it too, to step up.
+func (g *Gateway) showSignIn(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	if v.err != nil {
+		return v.err
+	}
+	p := g.page("sign-in", http.StatusOK, v.identity)
+	p.ReturnTo = g.safeReturn(r.URL.Query().Get("return_to"))
+	return g.servePage(w, r, p)
+}
+
+// showAccount is GET account.
+func (g *Gateway) showAccount(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	switch {
+	case v.err != nil:
+		return v.err
+	case v.identity == nil:
+		g.redirectToSignIn(w, r)
+		return nil
+	}
+	return g.servePage(w, r, g.page("account", http.StatusOK, v.identity))
+}
+
+// showAsset is GET assets/*.
+func (g *Gateway) showAsset(w http.ResponseWriter, r *http.Request, _ *visitor) error {
+	g.site.Pages.ServeAsset(w, r, r.PathValue("name"))
+	return nil
+}

@@ -1,0 +1,203 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/session"
+	"github.com/caddy-authgate/authgate/authcore/token"
+	"github.com/caddy-authgate/authgate/authcore/wallet"
+)
+
+// RealmConfig is what the sites on one store have in common. The zero value of a field is its default.
+type RealmConfig struct {
+	Stores     authcore.Stores          // required
+	Challenges authcore.ChallengeStores // required
+	State      *State                   // what outlives a reload; default: a new one
+
+	OpenRegistration bool    // anybody who proves a credential may open an account; default: only who is granted a role
+	Grants           []Grant // roles given in the configuration
+
+	Idle         time.Duration // default 12 h
+	Absolute     time.Duration // default 7 days
+	AccessToken  time.Duration // default 5 min
+	RefreshToken time.Duration // default 24 h
+	Fresh        time.Duration // how new a sign-in must be to change credentials; default 5 min
+
+	Wallet *WalletConfig // nil: wallet sign-in is off
+
+	RateLimit RateLimit
+
+	// ClientIP answers the address of the client of a request; default: of r.RemoteAddr.
+	ClientIP func(*http.Request) netip.Addr
+	// RequestURI answers the target as the browser sent it, before any rewrite; default: that of r.URL.
+	RequestURI func(*http.Request) string
+	Observer   Observer         // default: none
+	Logger     *slog.Logger     // default: discards
+	Now        func() time.Time // default time.Now
+	Rand       io.Reader        // default crypto/rand.Reader
+}
+
+// Grant gives a role to whoever has linked one of these wallets, or has one of these addresses confirmed.
+type Grant struct {
+	Role string
+	To   []string // Ethereum addresses and e-mail addresses
+}
+
+// WalletConfig configures wallet sign-in.
+type WalletConfig struct {
+	Statement    string        // printable ASCII of ERC-4361; default "Sign in."
+	ChallengeTTL time.Duration // default 60 s
+	Chains       []uint64      // chain ids; none: any
+}
+
+// RateLimit bounds the requests that begin or finish a sign-in, per client address (/64 for IPv6).
+type RateLimit struct {
+	Off    bool
+	Count  int           // default 60
+	Window time.Duration // default 1 min
+}
+
+// Observer is told what happens, for metrics and the like. Its methods must be quick and are called from many
+// goroutines.
+type Observer interface {
+	// Decided is told each decision on a request for the backend: outcome is "allow", "sign_in", "step_up", "forbidden",
+	// "bad_request" or "unavailable".
+	Decided(outcome string, took time.Duration)
+	// SignedIn is told each finished or failed sign-in: outcome is "ok" or the code of the refusal.
+	SignedIn(method authcore.Method, outcome string)
+}
+
+// Realm is the gateway's part that sites share: accounts, sessions, keys. Make one with NewRealm.
+type Realm struct {
+	RealmConfig
+	sessions *session.Sessions
+	keys     *token.KeyRing
+	issuer   *token.Issuer
+	wallet   *wallet.SignIn // nil: off
+	grants   grants
+}
+
+// NewRealm checks the configuration and makes the realm. It touches no store.
+func NewRealm(c RealmConfig) (*Realm, error) {
+	if c.State == nil {
+		c.State = NewState()
+	}
+	if c.Observer == nil {
+		c.Observer = nobody{}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.ClientIP == nil {
+		c.ClientIP = remoteAddr
+	}
+	if c.RequestURI == nil {
+		c.RequestURI = func(r *http.Request) string { return r.URL.RequestURI() }
+	}
+	c.Idle = cmp.Or(c.Idle, 12*time.Hour)
+	c.Absolute = cmp.Or(c.Absolute, 7*24*time.Hour)
+	c.AccessToken = cmp.Or(c.AccessToken, 5*time.Minute)
+	c.RefreshToken = cmp.Or(c.RefreshToken, 24*time.Hour)
+	c.Fresh = cmp.Or(c.Fresh, 5*time.Minute)
+	c.RateLimit.Count = cmp.Or(c.RateLimit.Count, 60)
+	c.RateLimit.Window = cmp.Or(c.RateLimit.Window, time.Minute)
+	for _, d := range []struct {
+		name string
+		is   time.Duration
+	}{
+		{"idle", c.Idle},
+		{"absolute", c.Absolute},
+		{"access_token", c.AccessToken},
+		{"refresh_token", c.RefreshToken},
+		{"fresh", c.Fresh},
+		{"rate_limit window", c.RateLimit.Window},
+	} {
+		if d.is < time.Second {
+			return nil, fmt.Errorf("gateway: %s is %v; write one second or more", d.name, d.is)
+		}
+	}
+	if c.Idle > c.Absolute || c.AccessToken > c.Absolute || c.AccessToken > c.Idle {
+		return nil, fmt.Errorf("gateway: session: write access_token <= idle <= absolute, not %v, %v, %v", c.AccessToken, c.Idle, c.Absolute)
+	}
+	if c.RateLimit.Count < 0 {
+		return nil, fmt.Errorf("gateway: rate_limit %d: write a positive number, or off", c.RateLimit.Count)
+	}
+	r := &Realm{RealmConfig: c}
+	var err error
+	if r.grants, err = compileGrants(c.Grants); err != nil {
+		return nil, err
+	}
+	c.State.useGrants(r.grants.fingerprint(), c.Now())
+	r.keys = &token.KeyRing{Store: c.Stores.Keys, Now: c.Now, Rand: c.Rand}
+	r.issuer = &token.Issuer{Keys: r.keys, AccessTTL: c.AccessToken, Now: c.Now, Rand: c.Rand}
+	r.sessions = &session.Sessions{Store: c.Stores.Sessions, Idle: c.Idle, Absolute: c.Absolute, Refresh: c.RefreshToken, Now: c.Now, Rand: c.Rand}
+	if w := c.Wallet; w != nil {
+		r.wallet = &wallet.SignIn{
+			Challenges: c.Challenges.Challenges, Statement: cmp.Or(w.Statement, "Sign in."), TTL: cmp.Or(w.ChallengeTTL, time.Minute),
+			Chains: w.Chains, Now: c.Now, Rand: c.Rand,
+		}
+		if err := r.wallet.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// methods answers the sign-in methods that are on, the most convenient first.
+func (r *Realm) methods() []authcore.Method {
+	var m []authcore.Method
+	if r.wallet != nil {
+		m = append(m, authcore.Wallet)
+	}
+	return m
+}
+
+// Ready reports whether sign-ins and renewals can work now: the stores answer and there is a signing key.
+func (r *Realm) Ready(ctx context.Context) error {
+	if err := r.Stores.Health.Ping(ctx); err != nil {
+		return err
+	}
+	if err := r.Challenges.Health.Ping(ctx); err != nil {
+		return err
+	}
+	_, err := r.keys.JWKS(ctx)
+	return err
+}
+
+// expiredGrace is how long an expired challenge is kept, so that who answers it late is told so.
+const expiredGrace = 5 * time.Minute
+
+// Clean deletes what has expired. It is to be called now and then, each minute say.
+func (r *Realm) Clean(ctx context.Context) error {
+	now := r.Now()
+	r.State.clean(now)
+	_, err := r.Challenges.Challenges.DeleteExpiredChallenges(ctx, now.Add(-expiredGrace))
+	_, err2 := r.Stores.Sessions.DeleteExpiredSessions(ctx, now)
+	return errors.Join(err, err2)
+}
+
+func remoteAddr(r *http.Request) netip.Addr {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap()
+}
+
+// nobody is the observer where none is configured.
+type nobody struct{}
+
+func (nobody) Decided(string, time.Duration)    {}
+func (nobody) SignedIn(authcore.Method, string) {}

@@ -1,0 +1,85 @@
+package gateway
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// responseFilter keeps a backend from setting the gateway's cookie, and sets the renewed one.
+type responseFilter struct {
+	http.ResponseWriter
+	setCookie string // the gateway's own Set-Cookie; may be empty
+	private   bool   // the answer is for this visitor: shared caches must not keep it unless the backend says how
+	wrote     bool
+}
+
+func (f *responseFilter) WriteHeader(status int) {
+	f.filter(status)
+	f.ResponseWriter.WriteHeader(status)
+}
+
+func (f *responseFilter) filter(status int) {
+	if f.wrote {
+		return
+	}
+	h := f.ResponseWriter.Header()
+	if len(h["Set-Cookie"]) > 0 {
+		dropOwnCookies(h)
+	}
+	if status < 200 && status != http.StatusSwitchingProtocols {
+		return // informational: the real answer is still to come
+	}
+	f.wrote = true
+	if f.setCookie != "" {
+		h["Set-Cookie"] = append(h["Set-Cookie"], f.setCookie)
+		h["Cache-Control"] = []string{"no-store"}
+	} else if f.private && h["Cache-Control"] == nil {
+		h["Cache-Control"] = []string{"private"}
+	}
+}
+
+// dropOwnCookies removes what would set one of the gateway's cookies. A nameless cookie ("=authgate=x") is sent back by
+// browsers as if its value were name and value (RFC 6265bis section 8.8), so leading "=" do not count.
+func dropOwnCookies(h http.Header) {
+	var kept []string
+	for _, line := range h["Set-Cookie"] {
+		name, _, _ := strings.Cut(strings.TrimLeft(line, " \t="), "=")
+		name, _, _ = strings.Cut(name, ";")
+		if !isOwnCookie(strings.TrimRight(name, " \t")) {
+			kept = append(kept, line)
+		}
+	}
+	if kept == nil {
+		delete(h, "Set-Cookie")
+	} else {
+		h["Set-Cookie"] = kept
+	}
+}
+
+func (f *responseFilter) Write(b []byte) (int, error) {
+	f.filter(http.StatusOK)
+	return f.ResponseWriter.Write(b)
+}
+
+// ReadFrom lets files go out by sendfile where the writer below can.
+func (f *responseFilter) ReadFrom(r io.Reader) (int64, error) {
+	f.filter(http.StatusOK)
+	return io.Copy(f.ResponseWriter, r)
+}
+
+func (f *responseFilter) Flush() { _ = f.FlushError() }
+
+func (f *responseFilter) FlushError() error {
+	f.filter(http.StatusOK)
+	return http.NewResponseController(f.ResponseWriter).Flush()
+}
+
+func (f *responseFilter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http.NewResponseController(f.ResponseWriter).Hijack()
+}
+
+// Unwrap is for http.ResponseController.
+func (f *responseFilter) Unwrap() http.ResponseWriter { return f.ResponseWriter }

@@ -1,0 +1,65 @@
+package gateway
+
+import (
+	"net/url"
+	"path"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxReturn is how long a path to return to may be: it travels in a URL.
+const maxReturn = 2048
+
+// safeReturn answers target where it is a path on this origin to which somebody can be sent after signing in, else "/".
+// What it answers begins with one slash and is printable ASCII without backslash, and means the same path to a browser
+// and to a server: an open redirect at the door of a site is what phishing wishes for.
+func (g *Gateway) safeReturn(target string) string {
+	if len(target) > maxReturn || !strings.HasPrefix(target, "/") || !utf8.ValidString(target) {
+		return "/"
+	}
+	for _, c := range target {
+		// Browsers take a backslash for a slash and drop tabs and line breaks (WHATWG URL, section 4.4), so that "/\host",
+		// or "/", tab, "/host", would leave the origin.
+		if c == '\\' || c < 0x20 || c == 0x7f {
+			return "/"
+		}
+	}
+	u, err := url.Parse(target)
+	if err != nil || strings.HasPrefix(target, "//") || hasDotSegment(u.Path) {
+		return "/"
+	}
+	// The same once decoded, for servers and scripts that decode what they pass on.
+	if strings.HasPrefix(u.Path, "//") || strings.Contains(u.Path, "\\") {
+		return "/"
+	}
+	// Signing in leads away from the page to sign in, not back to it.
+	if p := path.Clean(u.Path); strings.EqualFold(p, g.site.Path+"/sign-in") {
+		return "/"
+	}
+	return escapeRest(target)
+}
+
+// hasDotSegment reports whether a decoded path has "." or ".." in it, which would be resolved on the way: "/.//host"
+// becomes "//host" in some hands. Browsers never send any.
+func hasDotSegment(p string) bool {
+	for seg := range strings.SplitSeq(p, "/") {
+		if seg == "." || seg == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// escapeRest percent-encodes spaces and what is not ASCII, so that the result can stand in a header.
+func escapeRest(s string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f {
+			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,112 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/token"
+)
+
+// refreshTokens is POST token/refresh.
+func (g *Gateway) refreshTokens(w http.ResponseWriter, r *http.Request, _ *visitor) error {
+	in, err := readObject(w, r)
+	if err != nil {
+		return err
+	}
+	refresh := in.required("refresh_token")
+	if in.err != nil {
+		return in.err
+	}
+	ctx := r.Context()
+	sid, ok := g.realm.sessions.SessionID(refresh)
+	if !ok {
+		return errInvalidGrant
+	}
+	// Everything that can fail comes before the token is spent: a store that goes down half way must leave the client a
+	// token that is good, not one that counts as stolen when it is tried again. The id proves nothing yet, so nothing of
+	// this is told before Refreshed has compared the secrets.
+	s, err := g.realm.Stores.Sessions.Session(ctx, sid)
+	if err == nil && !g.mayUse(s) {
+		err = errInvalidGrant
+	}
+	if err == nil {
+		id, access, expires, failed := g.access(ctx, s)
+		if err = failed; err == nil {
+			if _, refresh, err = g.realm.sessions.Refreshed(ctx, refresh); err == nil {
+				return g.writeTokens(w, r, id, access, expires, refresh)
+			}
+		}
+	}
+	if errors.Is(err, authcore.ErrSessionNotFound) {
+		return errInvalidGrant.because(err)
+	}
+	return err
+}
+
+// signOut is POST sign-out. It has no body to read. Where the store is down the browser forgets its cookie all the same,
+// but the session lives on, and that is told.
+func (g *Gateway) signOut(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	if v.via != byBearer {
+		replaceCookie(w.Header(), g.clearCookie())
+	}
+	sid, err := g.sessionToEnd(r, v)
+	switch {
+	case errors.Is(err, authcore.ErrSessionNotFound), errors.Is(err, token.ErrInvalid):
+	case err != nil:
+		return err
+	case sid != "":
+		if err := g.realm.endSession(r.Context(), sid); err != nil {
+			return err
+		}
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// sessionToEnd answers the session of what was presented, expired ones too: who signs out late means it as much.
+func (g *Gateway) sessionToEnd(r *http.Request, v *visitor) (string, error) {
+	switch {
+	case v.identity != nil:
+		return v.identity.SessionID, nil
+	case v.via == byCookie:
+		s, err := g.realm.sessions.Verify(r.Context(), v.secret)
+		return s.ID, err
+	case v.via == byBearer:
+		tok, _ := bearerToken(r.Header)
+		return g.realm.issuer.SessionID(r.Context(), tok, g.audience)
+	}
+	return "", nil
+}
+
+// showSession is GET session.
+func (g *Gateway) showSession(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	id := v.identity
+	switch {
+	case v.err != nil:
+		return v.err
+	case id == nil:
+		return errSignedOut
+	}
+	s, err := g.realm.Stores.Sessions.Session(r.Context(), id.SessionID)
+	expires := s.IdleUntil
+	switch {
+	case errors.Is(err, authcore.ErrSessionNotFound):
+		return errSignedOut // ended elsewhere
+	case err != nil:
+		// Who is signed in stays so while the store is down, for as long as the access token is good and no longer.
+		expires = v.ticket.expires
+	}
+	return writeJSON(w, r, struct {
+		User    userView    `json:"user"`
+		Session sessionView `json:"session"`
+	}{viewUser(id), sessionView{id.SessionID, methodsOf(id), timestamp(id.AuthTime()), timestamp(expires)}})
+}
+
+// sessionView is the session at hand as routes tell it.
+type sessionView struct {
+	ID       string            `json:"id"`
+	Methods  []authcore.Method `json:"methods"`
+	AuthTime string            `json:"auth_time"`
+	Expires  string            `json:"expires"`
+}

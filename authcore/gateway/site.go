@@ -1,0 +1,51 @@
+package gateway
+
+import (
+	"net/http"
+
+	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/policy"
+)
+
+// Site is one origin that the gateway protects. The zero value of a field is its default.
+type Site struct {
+	Origin           string            // required: scheme, host and port as the browser shows them, "https://app.example.com"
+	Path             string            // where the gateway's own routes are; default "/auth"
+	Methods          []authcore.Method // sign-in methods offered; default: all that the realm has on
+	CookieDomain     string            // one sign-in for all hosts below it; default: this host only
+	Rules            []policy.Rule
+	Headers          []Header // further identity headers
+	NoDefaultHeaders bool
+	Pages            Pages // sign-in page and the like; default: none, the routes of pages answer 404
+	// Identified is told who a request is (nil: signed out) after it was authenticated and before it is judged.
+	Identified func(*http.Request, *authcore.Identity)
+}
+
+// Header is an identity header: its value is a template with placeholders {subject} {username} {name} {email} {roles}
+// {wallet} {methods}. Where a placeholder of it has no value, the header is absent.
+type Header struct {
+	Name, Value string
+}
+
+// Next is what stands behind the gateway.
+type Next func(w http.ResponseWriter, r *http.Request) error
+
+// Pages serves the pages for people. The gateway has set the headers for security and caching before.
+type Pages interface {
+	// ServePage writes the page and the status. Names are those of the routes ("sign-in", "account") and "error".
+	ServePage(w http.ResponseWriter, r *http.Request, p Page) error
+	// ServeAsset writes a file that a page refers to, or 404.
+	ServeAsset(w http.ResponseWriter, r *http.Request, name string)
+}
+
+// Page is what a page is filled with.
+type Page struct {
+	Name     string
+	Status   int               // HTTP status to answer with
+	Mount    string            // the path of the gateway's routes, "/auth"
+	Origin   string            // of the site
+	Methods  []authcore.Method // those offered
+	ReturnTo string            // where to go after sign-in: a safe path on this origin
+	Identity *authcore.Identity
+	Problem  *Error // for "error"
+}

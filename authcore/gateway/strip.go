@@ -1,0 +1,111 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+)
+
+// overrides are the headers by which a client could make a backend see another URL or method than was judged.
+var overrides = []string{
+	"X-Original-URL", "X-Original-URI", "X-Original-Method", "X-Rewrite-URL", "X-HTTP-Method-Override", "X-HTTP-Method",
+	"X-Method-Override", "X-Forwarded-Uri", "X-Forwarded-Url", "X-Forwarded-Method", "X-Forwarded-Path",
+	"X-HTTP-Path-Override", "X-Waf-Url", "Http2-Settings",
+}
+
+// stripper removes what a client may not say to the backend.
+type stripper struct {
+	names   map[string]struct{} // folded
+	lengths [maxFolded + 1]bool // of names: most headers are let through by a look at their length
+}
+
+// maxFolded bounds the names that are compared; configured names are no longer than that.
+const maxFolded = 64
+
+func newStripper(further []Header) stripper {
+	s := stripper{names: make(map[string]struct{})}
+	add := func(name string) {
+		f := foldName(name)
+		s.names[f] = struct{}{}
+		if len(f) <= maxFolded {
+			s.lengths[len(f)] = true
+		}
+	}
+	for _, h := range defaultHeaders {
+		add(h.Name)
+	}
+	for _, h := range further {
+		add(h.Name)
+	}
+	for _, name := range overrides {
+		add(name)
+	}
+	add(assertionHeader)
+	return s
+}
+
+// foldName makes one spelling of all that a backend might take for the same header: CGI-like interfaces turn '-' into
+// '_', some servers any other character too, and case never counts.
+func foldName(name string) string {
+	b := []byte(name)
+	fold(b)
+	return string(b)
+}
+
+func fold(b []byte) {
+	for i, c := range b {
+		switch {
+		case 'A' <= c && c <= 'Z':
+			b[i] = c + 'a' - 'A'
+		case !isAlnum(c):
+			b[i] = '-'
+		}
+	}
+}
+
+func isAlnum(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
+
+// strip removes the identity and override headers in every spelling, and everything by which they could be smuggled past
+// or dropped on the way. It keeps Upgrade only where the request is a websocket's.
+func (s *stripper) strip(r *http.Request, websocket bool) {
+	h := r.Header
+	if conn, ok := h["Connection"]; ok {
+		s.connection(h, conn, websocket)
+	}
+	if !websocket {
+		// Any other protocol would leave the door behind: what is said after the switch is judged by nobody.
+		delete(h, "Upgrade")
+	}
+	var buf [maxFolded]byte
+	for name := range h {
+		if len(name) > maxFolded || !s.lengths[len(name)] {
+			continue
+		}
+		b := buf[:copy(buf[:], name)]
+		fold(b)
+		if _, ours := s.names[string(b)]; ours {
+			delete(h, name)
+		}
+	}
+	// A trailer reaches the backend as well, and some servers merge it into the headers.
+	delete(h, "Trailer")
+	r.Trailer = nil
+}
+
+// connection does what RFC 9110 section 7.6.1 asks of a proxy, here and not later: what stands in Connection is removed
+// now, so that a client cannot name an identity header there and have it dropped after it was set.
+func (s *stripper) connection(h http.Header, lines []string, websocket bool) {
+	for _, line := range lines {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = strings.Trim(name, " \t"); !strings.EqualFold(name, "upgrade") {
+				h.Del(name)
+			}
+		}
+	}
+	if websocket {
+		h["Connection"] = []string{"Upgrade"}
+	} else {
+		delete(h, "Connection")
+	}
+}
