@@ -115,7 +115,9 @@ func TestSignInNotesTheUseOfTheCredential(t *testing.T) {
 }
 
 func TestLinkAWallet(t *testing.T) {
-	h := build(t, invited, func(c *RealmConfig, _ *Site) { c.Grants = []Grant{{Role: "staff", To: []string{newSigner(1).address()}}} })
+	h := build(t, invited, func(c *RealmConfig, _ *Site) {
+		c.Grants = []Grant{{Role: "staff", To: []string{newSigner(1).address()}}}
+	})
 	first, second := newSigner(1), newSigner(2)
 	cookie := h.signInCookie(first)
 	owner := h.signedInAs(cookie)

@@ -399,3 +399,10 @@ func (f faulty) CountAttempt(ctx context.Context, key string, window time.Durati
 	}
 	return f.AttemptCounter.CountAttempt(ctx, key, window, now)
 }
+
+// recorded answers what f writes.
+func recorded(f func(http.ResponseWriter)) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	f(w)
+	return w
+}

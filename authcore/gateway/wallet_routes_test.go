@@ -108,7 +108,9 @@ func swapCase(s string) string {
 }
 
 func TestWalletSignInWithTokens(t *testing.T) {
-	h := build(t, func(c *RealmConfig, _ *Site) { c.Grants = []Grant{{Role: "admin", To: []string{newSigner(1).address()}}} })
+	h := build(t, func(c *RealmConfig, _ *Site) {
+		c.Grants = []Grant{{Role: "admin", To: []string{newSigner(1).address()}}}
+	})
 	s := newSigner(1)
 	var got signedInView
 	a := h.present(s, "").ok(&got)

@@ -1,0 +1,203 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestHealth(t *testing.T) {
+	h := build(t)
+	h.do("GET", "health/live", "").ok(new(map[string]any))
+	h.do("GET", "health/ready", "").ok(new(map[string]any))
+	h.realm.Challenges.Health = unwell{}
+	h.do("GET", "health/live", "").ok(new(map[string]any))
+	a := h.do("GET", "health/ready", "").refused(503, "unavailable")
+	if a.Header().Get("Retry-After") == "" || strings.Contains(a.Body.String(), "10.9.8.7") {
+		t.Errorf("answer: %v %s", a.Header(), a.Body)
+	}
+}
+
+type unwell struct{}
+
+func (unwell) Ping(ctx context.Context) error {
+	if _, ok := ctx.Deadline(); !ok {
+		return nil // a check that hangs must not hang the checker
+	}
+	return errors.New("store at 10.9.8.7 is gone")
+}
+
+func TestKeysArePublic(t *testing.T) {
+	h := build(t)
+	h.signInTokens(newSigner(1))
+	var set struct{ Keys []map[string]any }
+	a := h.do("GET", "jwks.json", "").ok(&set)
+	if len(set.Keys) != 1 || set.Keys[0]["kty"] != "EC" || set.Keys[0]["d"] != nil || a.Header().Get("Content-Type") != "application/jwk-set+json" {
+		t.Errorf("%s %s", a.Header().Get("Content-Type"), a.Body)
+	}
+}
+
+func TestPages(t *testing.T) {
+	h := build(t)
+	for _, c := range []struct{ in, want string }{
+		{"sign-in", "page=sign-in mount=/auth origin=https://app.example.com methods=[wallet] return=/"},
+		{"sign-in?return_to=/reports%3Fq=1", "page=sign-in mount=/auth origin=https://app.example.com methods=[wallet] return=/reports?q=1"},
+		{"sign-in?return_to=https://evil.example", "page=sign-in mount=/auth origin=https://app.example.com methods=[wallet] return=/"},
+		{"sign-in?return_to=/a&return_to=//evil.example", "page=sign-in mount=/auth origin=https://app.example.com methods=[wallet] return=/a"},
+		{"assets/style.css", "body{}"},
+	} {
+		if a := h.do("GET", c.in, ""); a.Code != 200 || a.Body.String() != c.want {
+			t.Errorf("%s: %d %q", c.in, a.Code, a.Body)
+		}
+	}
+	if a := h.do("GET", "assets/other.css", ""); a.Code != 404 {
+		t.Errorf("asset that is not there: %d", a.Code)
+	}
+}
+
+func TestAccountPage(t *testing.T) {
+	h := build(t)
+	a := h.do("GET", "account", "")
+	if want := "/auth/sign-in?return_to=%2Fauth%2Faccount"; a.Code != 302 || a.Header().Get("Location") != want {
+		t.Errorf("signed out: %d to %q, want %q", a.Code, a.Header().Get("Location"), want)
+	}
+	cookie := h.signInCookie(newSigner(1))
+	if a := h.do("GET", "account", "", cookie...); a.Code != 200 || !strings.HasSuffix(a.Body.String(), "user="+newSigner(1).address()) {
+		t.Errorf("signed in: %d %q", a.Code, a.Body)
+	}
+	// A store that is down signs nobody out.
+	h.now = h.now.Add(6 * time.Minute)
+	h.faults.breakDown("Session")
+	h.do("GET", "account", "", cookie...).refused(503, "unavailable")
+	h.do("GET", "sign-in", "", cookie...).refused(503, "unavailable")
+	if a := h.do("GET", "sign-in", ""); a.Code != 200 {
+		t.Errorf("a visitor without cookie: %d", a.Code)
+	}
+}
+
+func TestWithoutPages(t *testing.T) {
+	h := build(t, func(_ *RealmConfig, s *Site) { s.Pages = nil })
+	for _, sub := range []string{"sign-in", "account", "assets/style.css"} {
+		h.do("GET", sub, "").refused(404, "not_found")
+	}
+	h.do("GET", "session", "", "Accept", "text/html", "Sec-Fetch-Mode", "navigate").refused(401, "unauthenticated")
+}
+
+func TestRoutesThatAreNotThere(t *testing.T) {
+	h := build(t)
+	for _, sub := range []string{"", "nothing", "session/", "session/x", "sign-in/", "assets", "assets/", "assets/a/b", "challenge", "challenge/", "health", "Session", "*"} {
+		a := h.do("GET", sub, "")
+		if a.Code != 404 {
+			t.Errorf("GET %q: %d %s", sub, a.Code, a.Body)
+		}
+	}
+	h.do("GET", "nothing", "").refused(404, "not_found")
+	h.do("POST", "sign-out/", "").refused(404, "not_found")
+}
+
+func TestMethods(t *testing.T) {
+	h := build(t)
+	for _, c := range []struct{ method, sub, allow string }{
+		{"GET", "challenge/create", "POST"},
+		{"GET", "sign-out", "POST"}, // an image on any page could sign everybody out
+		{"HEAD", "token/refresh", "POST"},
+		{"POST", "session", "GET, HEAD"},
+		{"DELETE", "session", "GET, HEAD"},
+		{"OPTIONS", "challenge/sign", "POST"}, // no other origin is ever invited (CORS)
+		{"PUT", "sign-out", "POST"},
+		{"TRACE", "health/live", "GET, HEAD"},
+	} {
+		r := h.request(c.method, c.sub, "")
+		a := h.serve(r)
+		if a.Code != http.StatusMethodNotAllowed || a.Header().Get("Allow") != c.allow {
+			t.Errorf("%s %s: %d, Allow %q", c.method, c.sub, a.Code, a.Header().Get("Allow"))
+		}
+		for name := range a.Header() {
+			if strings.HasPrefix(name, "Access-Control-") {
+				t.Errorf("%s %s: %s is set", c.method, c.sub, name)
+			}
+		}
+	}
+}
+
+func TestHead(t *testing.T) {
+	h := build(t)
+	for _, sub := range []string{"session", "jwks.json", "health/live", "health/ready", "nothing"} {
+		get, head := h.do("GET", sub, ""), h.do("HEAD", sub, "")
+		if head.Code != get.Code || head.Body.Len() != 0 || head.Header().Get("Content-Length") != get.Header().Get("Content-Length") {
+			t.Errorf("%s: GET %d %v, HEAD %d %v with %d bytes", sub, get.Code, get.Header(), head.Code, head.Header(), head.Body.Len())
+		}
+	}
+}
+
+// Every answer of the gateway itself, good or bad, is kept by no cache, framed by nobody and taken for nothing else.
+func TestOwnHeaders(t *testing.T) {
+	h := build(t)
+	cookie := h.signInCookie(newSigner(1))
+	for _, r := range []*http.Request{
+		h.request("GET", "sign-in", ""), h.request("GET", "assets/style.css", ""), h.request("GET", "assets/none", ""), h.request("GET", "account", "", cookie...),
+		h.request("GET", "jwks.json", ""), h.request("GET", "session", "", cookie...), h.request("GET", "session", ""),
+		h.request("GET", "nothing", ""), h.request("PUT", "session", ""), h.request("POST", "challenge/create", `{}`),
+		h.request("POST", "challenge/create", `{`), h.request("POST", "sign-out", "", cookie...), h.request("POST", "sign-out", "", "Origin", "null"),
+		h.request("GET", "session", "", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"),
+	} {
+		a := h.serve(r)
+		for name, want := range map[string]string{
+			"Cache-Control":                "no-store",
+			"Content-Security-Policy":      contentPolicy,
+			"X-Content-Type-Options":       "nosniff",
+			"X-Frame-Options":              "DENY",
+			"Referrer-Policy":              "same-origin",
+			"Cross-Origin-Opener-Policy":   "same-origin-allow-popups",
+			"Cross-Origin-Resource-Policy": "same-origin",
+		} {
+			if got := a.Header()[name]; len(got) != 1 || got[0] != want {
+				t.Errorf("%s %s (%d): %s = %q", r.Method, r.URL, a.Code, name, got)
+			}
+		}
+	}
+}
+
+func TestErrorPage(t *testing.T) {
+	h := build(t)
+	navigate := []string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}
+	a := h.do("GET", "session", "", navigate...)
+	if want := "page=error mount=/auth origin=https://app.example.com methods=[wallet] return=/auth/session code=unauthenticated"; a.Code != 401 || a.Body.String() != want {
+		t.Errorf("%d %q, want %q", a.Code, a.Body, want)
+	}
+	cookie := h.signInCookie(newSigner(1))
+	a = h.do("GET", "nothing", "", append(cookie, navigate...)...)
+	if a.Code != 404 || !strings.Contains(a.Body.String(), "user="+newSigner(1).address()) {
+		t.Errorf("%d %q", a.Code, a.Body)
+	}
+	h.gateway.site.Pages = brokenPages{}
+	h.do("GET", "nothing", "", navigate...).refused(404, "not_found")
+	h.do("GET", "sign-in", "", navigate...).refused(500, "internal")
+}
+
+type brokenPages struct{ plainPages }
+
+func (brokenPages) ServePage(http.ResponseWriter, *http.Request, Page) error {
+	return errors.New("template: no such variable")
+}
+
+// An error that nobody expected is told without its text.
+func TestUnexpectedErrorTellsNothing(t *testing.T) {
+	h := build(t)
+	r := h.request("GET", "session", "")
+	a := answer{t, nil}
+	a.ResponseRecorder = recorded(func(w http.ResponseWriter) {
+		h.gateway.WriteError(w, r, errors.New("pq: password authentication failed for user 10.9.8.7"))
+	})
+	a.refused(503, "unavailable")
+	if strings.Contains(a.Body.String(), "10.9.8.7") || !strings.Contains(h.log.String(), "10.9.8.7") {
+		t.Errorf("body %s, log %s", a.Body, h.log)
+	}
+	if !json.Valid(a.Body.Bytes()) {
+		t.Error("not JSON")
+	}
+}
