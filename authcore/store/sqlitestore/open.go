@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 )
 
 // Open opens the file, which it makes where there is none, with the folders above it, and brings it up to date. It answers
@@ -87,6 +88,9 @@ func publish(draft, path string) error {
 		if err := os.Rename(draft, path); err != nil {
 			return err
 		}
+	}
+	if runtime.GOOS == "windows" { // which has no such thing
+		return nil
 	}
 	folder, err := os.Open(filepath.Dir(path))
 	if err != nil {

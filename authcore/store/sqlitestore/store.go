@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/pressly/goose/v3/database"
 	"modernc.org/sqlite"
@@ -69,10 +70,8 @@ func connect(path string) (*Store, error) {
 	writes.SetMaxOpenConns(1)
 	reads.SetMaxOpenConns(readers)
 	reads.SetMaxIdleConns(readers)
-	return &Store{
-		store:  sqlstore.New(sqlstore.Config{DB: writes, Reads: reads, Dialect: dialect()}),
-		writes: writes, reads: reads,
-	}, nil
+	store := sqlstore.New(sqlstore.Config{DB: writes, Reads: reads, Dialect: dialect()})
+	return &Store{store: store, writes: writes, reads: reads}, nil
 }
 
 func source(path string, params url.Values) string {
@@ -80,7 +79,11 @@ func source(path string, params url.Values) string {
 	params.Set("_busy_timeout", lockWait)
 	params.Set("_dqs", "0")
 	params.Set("_defensive", "1")
-	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: params.Encode()}).String()
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // C:/…
+	}
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: params.Encode()}).String()
 }
 
 func dialect() sqlstore.Dialect {
@@ -98,10 +101,11 @@ func dialect() sqlstore.Dialect {
 // applicationID marks our files in the header, as SQLite provides for it: "AGdb".
 const applicationID = 0x41476462
 
-// prepare makes the file ours: it refuses another program's database, and migrates.
+// prepare makes the file ours: it refuses another program's database, and migrates. It looks by a connection that only
+// reads, since the one that writes changes the file as it connects.
 func (s *Store) prepare(ctx context.Context) error {
 	var id, tables int64
-	err := s.writes.QueryRowContext(ctx, "SELECT a.application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id a").Scan(&id, &tables)
+	err := s.reads.QueryRowContext(ctx, "SELECT a.application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id a").Scan(&id, &tables)
 	if err != nil {
 		return fmt.Errorf("%w: %w", authcore.ErrUnavailable, err)
 	}

@@ -34,7 +34,7 @@ CREATE TABLE credentials (
 	version   INTEGER NOT NULL,
 	UNIQUE (kind, key)
 ) STRICT;
-CREATE INDEX credentials_user ON credentials (user_id, created);
+CREATE INDEX credentials_user ON credentials (user_id, created, id);
 
 CREATE TABLE sessions (
 	id               TEXT NOT NULL PRIMARY KEY,
@@ -56,7 +56,7 @@ CREATE TABLE sessions (
 	user_agent       TEXT NOT NULL,
 	version          INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX sessions_user ON sessions (user_id, created);
+CREATE INDEX sessions_user ON sessions (user_id, created, id);
 CREATE INDEX sessions_expires ON sessions (expires);
 
 CREATE TABLE signing_keys (

@@ -1,0 +1,188 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/store/sqlstore"
+)
+
+func openInside(t *testing.T) (*Store, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "test.db")
+	s, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s, path
+}
+
+func createUser(ctx context.Context, s *Store, name string) error {
+	return s.Stores().Users.CreateUser(ctx, authcore.User{ID: name, Username: name, Name: string(make([]byte, 4096))},
+		authcore.Credential{ID: name, UserID: name, Key: name})
+}
+
+// The promises of the package doc hang on these.
+func TestSettings(t *testing.T) {
+	s, _ := openInside(t)
+	for _, c := range []struct {
+		db      *sql.DB
+		setting string
+		want    string
+	}{
+		{s.writes, "journal_mode", "wal"},
+		{s.writes, "synchronous", "2"}, // FULL: the log is synced before a commit is acknowledged
+		{s.writes, "foreign_keys", "1"},
+		{s.writes, "busy_timeout", lockWait},
+		{s.reads, "busy_timeout", lockWait},
+		{s.reads, "query_only", "1"},
+		{s.writes, "application_id", fmt.Sprint(applicationID)},
+	} {
+		var got string
+		if err := c.db.QueryRowContext(t.Context(), "PRAGMA "+c.setting).Scan(&got); err != nil || got != c.want {
+			t.Errorf("%s is %s, %v; want %s", c.setting, got, err, c.want)
+		}
+	}
+	if n := s.writes.Stats().MaxOpenConnections; n != 1 {
+		t.Errorf("%d connections may write", n)
+	}
+}
+
+// A store that is down must not say that a user, or a session, is not there: it says that it cannot tell.
+func TestClosedIsUnavailable(t *testing.T) {
+	s, _ := openInside(t)
+	if err := createUser(t.Context(), s, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	_, user := s.Stores().Users.User(t.Context(), "alice")
+	_, session := s.Stores().Sessions.Session(t.Context(), "x")
+	_, challenge := s.ChallengeStores().Challenges.ConsumeChallenge(t.Context(), [32]byte{}, authcore.Binding{}, time.Time{})
+	for _, err := range []error{user, session, challenge, createUser(t.Context(), s, "bob"), s.Stores().Health.Ping(t.Context())} {
+		if !errors.Is(err, authcore.ErrUnavailable) {
+			t.Errorf("got error %v", err)
+		}
+	}
+}
+
+// Another process holds the lock for long: whoever waits is told within the time they have, and nothing is changed; when
+// the lock is free, all goes on by itself.
+func TestLockedByAnotherProcess(t *testing.T) {
+	s, path := openInside(t)
+	if err := createUser(t.Context(), s, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	other, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	conn, err := other.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	begun := time.Now()
+	err = createUser(ctx, s, "bob")
+	if !errors.Is(err, authcore.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("got error %v", err)
+	}
+	if took := time.Since(begun); took > 400*time.Millisecond {
+		t.Fatalf("it took %v", took)
+	}
+	// Reading goes on meanwhile.
+	if _, err := s.Stores().Users.User(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Stores().Users.User(t.Context(), "bob"); !errors.Is(err, authcore.ErrUserNotFound) {
+		t.Fatalf("got error %v", err)
+	}
+	if _, err := conn.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if err := createUser(t.Context(), s, "bob"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The lock is held for longer than SQLite itself waits: the statement is tried again.
+func TestRetriesWhenLocked(t *testing.T) {
+	s, path := openInside(t)
+	if _, err := s.writes.ExecContext(t.Context(), "PRAGMA busy_timeout = 1"); err != nil {
+		t.Fatal(err)
+	}
+	other, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	conn, err := other.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	// The lock goes when the store is asked the first time whether to try again.
+	asked := 0
+	d := dialect()
+	again := d.Again
+	d.Again = func(err error) bool {
+		yes := again(err)
+		if yes {
+			asked++
+			if _, err := conn.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+				t.Error(err)
+			}
+		}
+		return yes
+	}
+	s.store = sqlstore.New(sqlstore.Config{DB: s.writes, Reads: s.reads, Dialect: d})
+	if err := createUser(t.Context(), s, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	if asked != 1 {
+		t.Fatalf("asked %d times", asked)
+	}
+}
+
+// The disk is full: what needs room is refused, what reads goes on, and when there is room again all goes on by itself.
+func TestDiskFull(t *testing.T) {
+	s, _ := openInside(t)
+	if err := createUser(t.Context(), s, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.writes.ExecContext(t.Context(), "PRAGMA max_page_count = 1"); err != nil { // as many as there are
+		t.Fatal(err)
+	}
+	var err error
+	for i := 0; i < 100 && err == nil; i++ {
+		err = createUser(t.Context(), s, fmt.Sprint("user-", i))
+	}
+	if !errors.Is(err, authcore.ErrUnavailable) {
+		t.Fatalf("got error %v", err)
+	}
+	if _, err := s.Stores().Users.User(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Stores().Health.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.writes.ExecContext(t.Context(), "PRAGMA max_page_count = 1000000"); err != nil {
+		t.Fatal(err)
+	}
+	if err := createUser(t.Context(), s, "bob"); err != nil {
+		t.Fatal(err)
+	}
+}
