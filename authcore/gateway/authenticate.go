@@ -138,6 +138,12 @@ func (g *Gateway) verify(ctx context.Context, tok string, now time.Time) (*ticke
 		if err != nil {
 			return nil, err
 		}
+		if g.realm.State.predates(v.Issued) {
+			// A sign-out that was acknowledged holds after a crash, too: the store knows of it, this process does not.
+			if err := g.realm.live(ctx, v.Identity.SessionID, now); err != nil {
+				return nil, err
+			}
+		}
 		t = g.newTicket(v.Identity, v.Issued, v.Expires)
 		// The token is a part of a header; keep no more than that part.
 		g.tickets.verified.Set(strings.Clone(tok), t)

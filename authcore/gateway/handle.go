@@ -131,6 +131,9 @@ func (g *Gateway) refusal(r *http.Request, v *visitor, verdict policy.Verdict, w
 		if v.err != nil {
 			return unavailable(v.err)
 		}
+		if err := g.realm.begun(r.Context()); err != nil {
+			return unavailable(err)
+		}
 		return &refused{errSignedOut, "sign_in"}
 	case policy.StepUp:
 		return &refused{errStepUp, "step_up"}
@@ -161,7 +164,7 @@ func checkTarget(r *http.Request, websocket bool) *refused {
 		}
 	}
 	u := r.URL
-	if u.Opaque != "" || u.Path == "" || u.Path[0] != '/' || u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https" {
+	if u.Opaque != "" || u.Path == "" || u.Path[0] != '/' || u.Scheme != "" && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
 		return &refused{errBadTarget, "bad_request"}
 	}
 	raw, _, _ := strings.Cut(r.RequestURI, "?")

@@ -125,11 +125,28 @@ func (g *Gateway) access(ctx context.Context, s authcore.Session) (*authcore.Ide
 	return id, tok, expires, err
 }
 
+// live answers nil where the store has the session and it has not ended, authcore.ErrSessionNotFound where it has.
+func (r *Realm) live(ctx context.Context, id string, now time.Time) error {
+	s, err := r.Stores.Sessions.Session(ctx, id)
+	switch {
+	case err == nil && !s.Live(now):
+		return fmt.Errorf("gateway: session has expired: %w", authcore.ErrSessionNotFound)
+	case err == nil, errors.Is(err, authcore.ErrSessionNotFound):
+		return err
+	}
+	return fmt.Errorf("gateway: session: %w: %w", authcore.ErrUnavailable, err)
+}
+
 // endSession ends a session in the store and then, once that is certain, on this instance.
 func (r *Realm) endSession(ctx context.Context, id string) error {
 	if err := r.sessions.End(ctx, id); err != nil {
 		return err
 	}
-	r.State.end(id, r.Now().Add(r.AccessToken+time.Minute))
+	r.forget(id)
 	return nil
+}
+
+// forget makes the end of a session that the store knows of hold on this instance at once.
+func (r *Realm) forget(id string) {
+	r.State.end(id, r.Now().Add(r.AccessToken+time.Minute))
 }

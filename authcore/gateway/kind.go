@@ -15,7 +15,9 @@ func isWebsocket(r *http.Request) bool {
 		return false
 	}
 	up := r.Header["Upgrade"]
-	return len(up) == 1 && strings.EqualFold(up[0], "websocket") && listHas(r.Header["Connection"], "upgrade")
+	// The length keeps out what folds to it in Unicode only, a long s say, which a backend would take for something else.
+	return len(up) == 1 && len(up[0]) == len("websocket") && strings.EqualFold(up[0], "websocket") &&
+		listHas(r.Header["Connection"], "upgrade")
 }
 
 // listHas reports whether a comma-separated list in headers has this token, whatever its case.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
@@ -84,6 +85,7 @@ type Realm struct {
 	issuer   *token.Issuer
 	wallet   *wallet.SignIn // nil: off
 	grants   grants
+	hasKey   atomic.Bool // there was a signing key once
 }
 
 // NewRealm checks the configuration and makes the realm. It touches no store.
@@ -174,6 +176,21 @@ func (r *Realm) Ready(ctx context.Context) error {
 	}
 	_, err := r.keys.JWKS(ctx)
 	return err
+}
+
+// begun answers nil once there is a signing key. A realm whose store was never there yet is closed rather than signed out:
+// who is sent to sign in could not, and a program that is told 401 would throw away what it has.
+func (r *Realm) begun(ctx context.Context) error {
+	if r.hasKey.Load() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	if _, err := r.keys.JWKS(ctx); err != nil {
+		return err
+	}
+	r.hasKey.Store(true)
+	return nil
 }
 
 // expiredGrace is how long an expired challenge is kept, so that who answers it late is told so.

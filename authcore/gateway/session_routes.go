@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/session"
 	"github.com/caddy-authgate/authgate/authcore/token"
 )
 
@@ -38,7 +39,11 @@ func (g *Gateway) refreshTokens(w http.ResponseWriter, r *http.Request, _ *visit
 			}
 		}
 	}
-	if errors.Is(err, authcore.ErrSessionNotFound) {
+	switch {
+	case errors.Is(err, session.ErrReused):
+		// A thief may hold access tokens of this family; they are as void as its refresh tokens.
+		g.realm.forget(sid)
+	case errors.Is(err, authcore.ErrSessionNotFound):
 		return errInvalidGrant.because(err)
 	}
 	return err

@@ -20,6 +20,9 @@ func (g *Gateway) createChallenge(w http.ResponseWriter, r *http.Request, v *vis
 	if v.err != nil {
 		return v.err // a challenge for nobody would be of no use to whoever this is
 	}
+	if err := g.realm.begun(r.Context()); err != nil {
+		return err
+	}
 	in, err := readObject(w, r)
 	if err != nil {
 		return err
