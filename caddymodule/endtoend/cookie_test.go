@@ -102,7 +102,6 @@ func TestMalformedCookieEqualsAnonymous(t *testing.T) {
 				"session id flipped":          flip(secret, 3) + "." + flip(token, 40),
 				"junk token, junk secret":     "AAAA.AAAA.AAAA.AAAA",
 				"algorithm none":              flip(secret, 30) + ".eyJhbGciOiJub25lIn0.e30.",
-				"control characters":          "\x01\x02",
 				"not ASCII":                   "\xff\xfe",
 				"percent":                     "%00%0a",
 				"other alphabet of base64":    flip(secret, 30) + "+/=" + token,

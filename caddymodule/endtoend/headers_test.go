@@ -87,8 +87,11 @@ func TestForgedIdentityHeaderWithSpaces(t *testing.T) {
 		// Refused, or stripped.
 		a := g.send(t, request("GET", "/public/x", "X-First: 1", line))
 		for _, got := range g.backend.take() {
-			if names := strings.ToLower(strings.Join(got.fields, "\n")); strings.Contains(names, "remote") {
-				t.Errorf("%q (answered %d) reached the backend: %q", line, a.status, got.raw)
+			for _, field := range got.fields {
+				// Folded into the value of another header it is a text like any other.
+				if name, _, _ := strings.Cut(field, ":"); strings.Contains(strings.ToLower(name), "remote") {
+					t.Errorf("%q (answered %d) reached the backend: %q", line, a.status, got.raw)
+				}
 			}
 		}
 	}
@@ -100,11 +103,16 @@ func TestConnectionCannotDropIdentity(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	s := g.signIn(t, walletOf("alice"))
-	for _, name := range append([]string{"X-Forwarded-For", "x-kept"}, identityNames...) {
+	for _, name := range append([]string{"X-Forwarded-For"}, identityNames...) {
 		for _, lines := range [][]string{
-			{"Connection: " + name}, {"Connection: " + strings.ToLower(name)}, {"Connection: close, " + name},
-			{"Connection: keep-alive", "Connection: " + name}, {"connection: " + name + ",Upgrade"}, {"Connection: , ," + name + " ,"},
-			{"Connection: \t" + name}, {"Proxy-Connection: " + name, "Keep-Alive: " + name},
+			{"Connection: " + name},
+			{"Connection: " + strings.ToLower(name)},
+			{"Connection: close, " + name},
+			{"Connection: keep-alive", "Connection: " + name},
+			{"connection: " + name + ",Upgrade"},
+			{"Connection: , ," + name + " ,"},
+			{"Connection: \t" + name},
+			{"Proxy-Connection: " + name, "Keep-Alive: " + name},
 		} {
 			g.get(t, "/reports/x", append(lines, s.bearer(), "X-Kept: 1")...).want(t, 200)
 			a := g.backend.one(t)

@@ -146,9 +146,17 @@ func TestRoutesThatAreRefused(t *testing.T) {
 		method, target string
 		status         int
 	}{
-		{"GET", "/auth/session", 401}, {"GET", "/auth/challenge/create", 405}, {"GET", "/auth/sign-out", 405}, {"PUT", "/auth/challenge/sign", 405},
-		{"GET", "/auth/nothing", 404}, {"GET", "/auth/", 404}, {"POST", "/auth/password/sign-in", 404}, {"GET", "/auth/sign-in.php", 404},
-		{"GET", "/auth/challenge", 404}, {"DELETE", "/auth/session", 405}, {"POST", "/auth/jwks.json", 405},
+		{"GET", "/auth/session", 401},
+		{"GET", "/auth/challenge/create", 405},
+		{"GET", "/auth/sign-out", 405},
+		{"PUT", "/auth/challenge/sign", 405},
+		{"GET", "/auth/nothing", 404},
+		{"GET", "/auth/", 404},
+		{"POST", "/auth/password/sign-in", 404},
+		{"GET", "/auth/sign-in.php", 404},
+		{"GET", "/auth/challenge", 404},
+		{"DELETE", "/auth/session", 405},
+		{"POST", "/auth/jwks.json", 405},
 	} {
 		a := g.send(t, requestBody(c.method, c.target, ""))
 		if a.status != c.status {
@@ -157,11 +165,11 @@ func TestRoutesThatAreRefused(t *testing.T) {
 		a.wantNoStore(t)
 		g.backend.none(t)
 	}
-	// The mount is matched on the cleaned path: no spelling of an own route falls through to the backend.
-	for _, target := range []string{"//auth/session", "/AUTH/session", "/./auth/session", "/auth//session", "/%61uth/session", "/auth%2Fsession", "/auth;x/session", "/x/../auth/session"} {
-		for _, lines := range g.outsiders(t) {
+	// The mount is matched on the cleaned path: what a backend would clean to an own route is answered here.
+	for _, target := range []string{"//auth/session", "/./auth/session", "/auth//session", "/%61uth/session", "/x/../auth/session", "/auth/./session"} {
+		for name, lines := range g.outsiders(t) {
 			if a := g.get(t, target, lines...); a.status == 200 && !strings.Contains(a.body, `"session"`) {
-				t.Errorf("GET %s: %d %s", target, a.status, head(a.body))
+				t.Errorf("%s: GET %s: %d %s", name, target, a.status, head(a.body))
 			}
 			g.backend.none(t)
 		}
