@@ -1,0 +1,324 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-authgate/authgate/authcore/gateway"
+)
+
+// App is what all sites share: who has an account, which sign-ins are open, how one signs in.
+type App struct {
+	// Where accounts, sessions and keys are kept. Default: sqlite.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=authgate.stores inline_key=backend"`
+	// Where unanswered challenges and counted attempts are kept. Default: memory.
+	ChallengeStoreRaw json.RawMessage `json:"challenge_store,omitempty" caddy:"namespace=authgate.challenge_stores inline_key=backend"`
+	// Who may create an account: "invite" (who is invited, or granted a role) or "open". Default: invite.
+	Registration string `json:"registration,omitempty"`
+	// Roles given in the configuration.
+	Grants []Grant `json:"grants,omitempty"`
+	// How long sign-ins last.
+	Session SessionOptions `json:"session,omitzero"`
+	// Sign-in with an Ethereum wallet. It is on by default.
+	Wallet WalletOptions `json:"wallet,omitzero"`
+	// Bound on the requests that begin or finish a sign-in, per client.
+	RateLimit RateLimitOptions `json:"rate_limit,omitzero"`
+
+	ctx        caddy.Context
+	logger     *slog.Logger
+	accounts   *opening[OpenStore]
+	challenges *opening[OpenChallengeStore]
+	realm      *gateway.Realm
+	release    []func() error
+}
+
+// Grant gives a role to people by their wallets and confirmed e-mail addresses.
+type Grant struct {
+	// The role.
+	Role string `json:"role"`
+	// Wallet addresses and e-mail addresses.
+	To []string `json:"to"`
+}
+
+// SessionOptions are how long sign-ins last.
+type SessionOptions struct {
+	// How long a session lives without use. Default: 12h.
+	Idle caddy.Duration `json:"idle,omitempty"`
+	// How long a session lives at most. Default: 7d.
+	Absolute caddy.Duration `json:"absolute,omitempty"`
+	// How long an access token is good. Default: 5m.
+	AccessToken caddy.Duration `json:"access_token,omitempty"`
+	// How long a refresh token is good. Default: 24h.
+	RefreshToken caddy.Duration `json:"refresh_token,omitempty"`
+	// How new a sign-in must be to change credentials. Default: 5m.
+	Fresh caddy.Duration `json:"fresh,omitempty"`
+}
+
+// WalletOptions configure sign-in with an Ethereum wallet.
+type WalletOptions struct {
+	// Switches it off.
+	Off bool `json:"off,omitempty"`
+	// The sentence that the wallet shows. Default: "Sign in."
+	Statement string `json:"statement,omitempty"`
+	// How long a challenge may be answered. Default: 60s.
+	ChallengeTTL caddy.Duration `json:"challenge_ttl,omitempty"`
+	// Chain ids that are accepted. Default: any.
+	Chains []uint64 `json:"chains,omitempty"`
+}
+
+// RateLimitOptions bound the requests that begin or finish a sign-in, per client address (/64 for IPv6).
+type RateLimitOptions struct {
+	// Switches it off.
+	Off bool `json:"off,omitempty"`
+	// How many requests. Default: 60.
+	Count int `json:"count,omitempty"`
+	// In which time. Default: 1m.
+	Window caddy.Duration `json:"window,omitempty"`
+}
+
+// CaddyModule names the module.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "authgate", New: func() caddy.Module { return new(App) }}
+}
+
+// pool keeps what outlives a reload.
+var pool = caddy.NewUsagePool()
+
+// poolKey is by what a thing in the pool is known; kinds keep apart stores, challenge stores and states.
+type poolKey struct{ kind, name string }
+
+// Provision makes the realm from stores that are not open yet.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx, a.logger = ctx, ctx.Slogger()
+	if err := counted.register(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	name, err := a.provisionStore(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.provisionChallengeStore(ctx); err != nil {
+		return err
+	}
+	state, _ := pool.LoadOrStore(poolKey{"state", name}, gateway.NewState())
+	a.released(poolKey{"state", name})
+
+	config, err := a.realmConfig()
+	if err != nil {
+		return err
+	}
+	config.Stores = lazyAccounts{a.accounts, counted}.stores()
+	config.Challenges = lazyChallenges{a.challenges, counted}.stores()
+	config.State = state.(*gateway.State)
+	config.ClientIP = clientIP
+	config.RequestURI = requestURI
+	config.Observer = counted
+	config.Logger = a.logger
+	a.realm, err = gateway.NewRealm(config)
+	return err
+}
+
+func (a *App) provisionStore(ctx caddy.Context) (name string, err error) {
+	if a.StoreRaw == nil {
+		a.StoreRaw = json.RawMessage(`{"backend":"sqlite"}`)
+	}
+	module, err := ctx.LoadModule(a, "StoreRaw")
+	if err != nil {
+		return "", fmt.Errorf("store: %w", err)
+	}
+	store, ok := module.(Store)
+	if !ok {
+		return "", fmt.Errorf("store: module %T cannot open a store", module)
+	}
+	name = store.StoreName()
+	if name == "" {
+		return "", fmt.Errorf("store: module %T does not name its store", module)
+	}
+	value, _, err := pool.LoadOrNew(poolKey{"store", name}, func() (caddy.Destructor, error) {
+		return &opening[OpenStore]{
+			name: "store " + name, open: store.OpenStore, now: time.Now,
+			close: func(s OpenStore) error { return closeIfAny(s.Close) },
+		}, nil
+	})
+	if err != nil {
+		return "", err
+	}
+	a.released(poolKey{"store", name})
+	a.accounts = value.(*opening[OpenStore])
+	return name, nil
+}
+
+func (a *App) provisionChallengeStore(ctx caddy.Context) error {
+	if a.ChallengeStoreRaw == nil {
+		a.ChallengeStoreRaw = json.RawMessage(`{"backend":"memory"}`)
+	}
+	module, err := ctx.LoadModule(a, "ChallengeStoreRaw")
+	if err != nil {
+		return fmt.Errorf("challenge_store: %w", err)
+	}
+	store, ok := module.(ChallengeStore)
+	if !ok {
+		return fmt.Errorf("challenge_store: module %T cannot open a challenge store", module)
+	}
+	accounts, name := a.accounts, store.StoreName()
+	o := &opening[OpenChallengeStore]{
+		name: "challenge store " + name, now: time.Now,
+		open: func(ctx context.Context) (OpenChallengeStore, error) {
+			return store.OpenChallengeStore(ctx, OpenStore{})
+		},
+		close: func(s OpenChallengeStore) error { return closeIfAny(s.Close) },
+	}
+	if name == "" {
+		o.open = func(ctx context.Context) (OpenChallengeStore, error) {
+			open, err := accounts.get(ctx)
+			if err != nil {
+				return OpenChallengeStore{}, err
+			}
+			return store.OpenChallengeStore(ctx, open)
+		}
+		a.challenges = o
+		a.release = append(a.release, o.Destruct)
+		return nil
+	}
+	value, _, err := pool.LoadOrNew(poolKey{"challenge store", name}, func() (caddy.Destructor, error) { return o, nil })
+	if err != nil {
+		return err
+	}
+	a.released(poolKey{"challenge store", name})
+	a.challenges = value.(*opening[OpenChallengeStore])
+	return nil
+}
+
+func closeIfAny(f func() error) error {
+	if f == nil {
+		return nil
+	}
+	return f()
+}
+
+// released notes that Cleanup gives back what was just taken from the pool.
+func (a *App) released(key poolKey) {
+	a.release = append(a.release, func() error {
+		_, err := pool.Delete(key)
+		return err
+	})
+}
+
+// realmConfig is the part of the configuration that the options are about.
+func (a *App) realmConfig() (gateway.RealmConfig, error) {
+	config := gateway.RealmConfig{
+		Idle:         time.Duration(a.Session.Idle),
+		Absolute:     time.Duration(a.Session.Absolute),
+		AccessToken:  time.Duration(a.Session.AccessToken),
+		RefreshToken: time.Duration(a.Session.RefreshToken),
+		Fresh:        time.Duration(a.Session.Fresh),
+		RateLimit: gateway.RateLimit{
+			Off: a.RateLimit.Off, Count: a.RateLimit.Count, Window: time.Duration(a.RateLimit.Window),
+		},
+	}
+	switch a.Registration {
+	case "", "invite":
+	case "open":
+		config.OpenRegistration = true
+	default:
+		return config, fmt.Errorf("registration %q is not known; write: registration invite | open", a.Registration)
+	}
+	for _, g := range a.Grants {
+		config.Grants = append(config.Grants, gateway.Grant{Role: g.Role, To: g.To})
+	}
+	if !a.Wallet.Off {
+		config.Wallet = &gateway.WalletConfig{
+			Statement: a.Wallet.Statement, ChallengeTTL: time.Duration(a.Wallet.ChallengeTTL), Chains: a.Wallet.Chains,
+		}
+	}
+	return config, nil
+}
+
+// dryRealm is a realm of these options that nobody uses, on stores that are never opened: making it checks the options.
+func (a *App) dryRealm() (*gateway.Realm, error) {
+	config, err := a.realmConfig()
+	if err != nil {
+		return nil, err
+	}
+	config.Stores = lazyAccounts{}.stores()
+	config.Challenges = lazyChallenges{}.stores()
+	return gateway.NewRealm(config)
+}
+
+// Start opens the stores. A reload whose stores cannot be reached is refused, so that the running configuration stays; a
+// first start has none to fall back to, so it begins closed and opens when it can.
+func (a *App) Start() error {
+	if reload := caddy.ActiveContext().Context != nil; reload {
+		if err := a.ready(); err != nil {
+			return fmt.Errorf("a store of the new configuration cannot be used: %w", err)
+		}
+	}
+	go a.work()
+	return nil
+}
+
+// ready tries the stores, now and not only when the pause after a failure is over.
+func (a *App) ready() error {
+	a.accounts.retry()
+	a.challenges.retry()
+	ctx, cancel := context.WithTimeout(a.ctx, openTimeout)
+	defer cancel()
+	return a.realm.Ready(ctx)
+}
+
+// work opens the stores and then cleans them now and then, until the configuration ends.
+func (a *App) work() {
+	for pause := minOpenPause; ; pause = min(2*pause, maxOpenPause) {
+		err := a.ready()
+		if err == nil {
+			break
+		}
+		if a.ctx.Err() != nil {
+			return
+		}
+		a.logger.Error("stores are not ready; sign-in answers 503 until they are", "error", err, "again_in", pause)
+		select {
+		case <-a.ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+	a.logger.Debug("stores are ready")
+	each := time.NewTicker(time.Minute)
+	defer each.Stop()
+	for {
+		select {
+		case <-a.ctx.Done():
+			return
+		case <-each.C:
+			if err := a.realm.Clean(a.ctx); err != nil && !errors.Is(err, context.Canceled) {
+				a.logger.Warn("expired things could not be deleted; trying again in a minute", "error", err)
+			}
+		}
+	}
+}
+
+// Stop does nothing: the work ends with the context, and requests that are under way still use the stores.
+func (a *App) Stop() error { return nil }
+
+// Cleanup gives back the stores. What the next configuration uses too stays open.
+func (a *App) Cleanup() error {
+	var errs []error
+	for _, give := range a.release {
+		errs = append(errs, give())
+	}
+	a.release = nil
+	return errors.Join(errs...)
+}
+
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,159 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+)
+
+// parseApp reads the global option.
+func parseApp(d *caddyfile.Dispenser, before any) (any, error) {
+	app := new(App)
+	if err := app.UnmarshalCaddyfile(d); err != nil {
+		return nil, err
+	}
+	if before != nil {
+		d.Reset()
+		d.Next()
+		return nil, d.Errf("the global option authgate stands twice; put both into one block")
+	}
+	return httpcaddyfile.App{Name: "authgate", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// UnmarshalCaddyfile reads the global option:
+//
+//	authgate {
+//		store           sqlite [<file>]
+//		challenge_store memory | sql
+//		registration    invite | open
+//		grant           <role> <address or e-mail>...
+//		session {
+//			idle          <duration>
+//			absolute      <duration>
+//			access_token  <duration>
+//			refresh_token <duration>
+//			fresh         <duration>
+//		}
+//		wallet {
+//			statement     <text>
+//			challenge_ttl <duration>
+//			chains        <chain-id>...
+//		}
+//		wallet     off
+//		rate_limit <count> <duration> | off
+//	}
+//
+// See the fields of [App] for the meanings and defaults. Other names after store and challenge_store are those of guest
+// modules in the namespaces authgate.stores and authgate.challenge_stores.
+func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if args := d.RemainingArgs(); len(args) > 0 {
+		return d.Errf("unexpected %q: the global option authgate takes a block only", args[0])
+	}
+	return parseBlock(d, "the global option authgate", []option{
+		guestOption("store <backend>", "authgate.stores", &a.StoreRaw),
+		guestOption("challenge_store <backend>", "authgate.challenge_stores", &a.ChallengeStoreRaw),
+		textOption("registration invite | open", &a.Registration).checked(a.check),
+		option{usage: "grant <role> <address or e-mail>...", min: 2, max: -1, repeat: true, parse: a.parseGrant}.checked(a.check),
+		option{usage: "session { <options> }", block: true, parse: a.parseSession}.checked(a.check),
+		{usage: "wallet { <options> } | off", max: 1, block: true, parse: a.parseWallet},
+		option{usage: "rate_limit <count> <duration> | off", min: 1, max: 2, parse: a.parseRateLimit}.checked(a.check),
+	})
+}
+
+// check makes a realm that nobody uses: so each option is checked by the gateway itself, at its line.
+func (a *App) check() error {
+	_, err := a.dryRealm()
+	return err
+}
+
+func (a *App) parseGrant(_ *caddyfile.Dispenser, args []string) error {
+	a.Grants = append(a.Grants, Grant{Role: args[0], To: args[1:]})
+	return nil
+}
+
+func (a *App) parseSession(d *caddyfile.Dispenser, _ []string) error {
+	return parseBlock(d, "session", []option{
+		durationOption("idle", &a.Session.Idle),
+		durationOption("absolute", &a.Session.Absolute),
+		durationOption("access_token", &a.Session.AccessToken),
+		durationOption("refresh_token", &a.Session.RefreshToken),
+		durationOption("fresh", &a.Session.Fresh),
+	})
+}
+
+func (a *App) parseWallet(d *caddyfile.Dispenser, args []string) error {
+	if len(args) == 1 {
+		if args[0] != "off" {
+			return d.Errf("unknown %q; write: wallet off, or wallet and a block of options", args[0])
+		}
+		a.Wallet.Off = true
+		if d.NextBlock(d.Nesting()) {
+			return d.Errf("wallet is off and so has no options")
+		}
+		return nil
+	}
+	return parseBlock(d, "wallet", []option{
+		textOption(`statement "<text>"`, &a.Wallet.Statement).checked(a.check),
+		durationOption("challenge_ttl", &a.Wallet.ChallengeTTL).checked(a.check),
+		option{usage: "chains <chain-id>...", min: 1, max: -1, parse: a.parseChains}.checked(a.check),
+	})
+}
+
+func (a *App) parseChains(d *caddyfile.Dispenser, args []string) error {
+	for _, arg := range args {
+		chain, err := strconv.ParseUint(arg, 10, 64)
+		if err != nil || slices.Contains(a.Wallet.Chains, chain) {
+			return d.Errf("%q is no chain id, or stands twice; write for example: chains 1 10", arg)
+		}
+		a.Wallet.Chains = append(a.Wallet.Chains, chain)
+	}
+	return nil
+}
+
+func (a *App) parseRateLimit(d *caddyfile.Dispenser, args []string) (err error) {
+	if len(args) == 1 {
+		if args[0] != "off" {
+			return d.Errf("unknown %q; write: rate_limit <count> <duration> | off", args[0])
+		}
+		a.RateLimit.Off = true
+		return nil
+	}
+	if a.RateLimit.Count, err = strconv.Atoi(args[0]); err != nil || a.RateLimit.Count <= 0 {
+		return d.Errf("%q is no number of requests; write for example: rate_limit 60 1m", args[0])
+	}
+	a.RateLimit.Window, err = parseDuration(d, args[1])
+	return err
+}
+
+// guestOption is an option that names a guest module, to which the rest of the line and the block belong.
+func guestOption(usage, namespace string, into *json.RawMessage) option {
+	return option{usage: usage, parseGuest: func(d *caddyfile.Dispenser) error {
+		option := d.Val()
+		var known []string
+		for _, module := range caddy.GetModules(namespace) {
+			known = append(known, module.ID.Name())
+		}
+		if !d.NextArg() {
+			return d.Errf("%s names no backend; known are: %s", option, strings.Join(known, ", "))
+		}
+		name := d.Val()
+		if !slices.Contains(known, name) {
+			return d.Errf("unknown %s %q; known are: %s", option, name, strings.Join(known, ", "))
+		}
+		guest, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
+		if err != nil {
+			return err
+		}
+		*into = caddyconfig.JSONModuleObject(guest, "backend", name, nil)
+		return nil
+	}}
+}
+
+var _ caddyfile.Unmarshaler = (*App)(nil)

@@ -1,0 +1,50 @@
+package caddymodule
+
+import (
+	"context"
+
+	"github.com/caddy-authgate/authgate/authcore"
+)
+
+// Store is what a guest module in the namespace authgate.stores fulfils: it opens a store of accounts.
+//
+// The module has its own options (JSON and, as a caddyfile.Unmarshaler, what follows its name after "store" in the
+// Caddyfile). Its Provision checks them and opens nothing: a configuration that is only validated must leave nothing
+// behind.
+type Store interface {
+	// StoreName tells which store this is: the same store has the same name under every configuration, and another store
+	// never has it. It begins with the module's name ("sqlite /var/lib/…"), appears in logs and so has no secret in it. It
+	// is called after Provision.
+	StoreName() string
+	// OpenStore connects to the store and brings its schema up to date. It is called when the store is first needed, on a
+	// failure again after a pause, and once more only after everything that it opened was closed. It may be called, and what
+	// it opened is used, after the configuration of this module was replaced by one with a store of the same name; so it
+	// must not depend on the caddy.Context of its Provision.
+	OpenStore(ctx context.Context) (OpenStore, error)
+}
+
+// OpenStore is a store that is open.
+type OpenStore struct {
+	authcore.Stores
+	// Challenges is set where the store can keep the short-lived too, for "challenge_store sql".
+	Challenges *authcore.ChallengeStores
+	// Close is called once, when no configuration uses the store any more; nil where there is nothing to close.
+	Close func() error
+}
+
+// ChallengeStore is what a guest module in the namespace authgate.challenge_stores fulfils: it opens a store of
+// unanswered challenges and counted attempts. What [Store] says of a guest module holds for it too.
+type ChallengeStore interface {
+	// StoreName is as that of Store. The empty name is for a module that keeps nothing but in the store of accounts, as
+	// "sql" does.
+	StoreName() string
+	// OpenChallengeStore is as OpenStore of Store. A module without a name is given the store of accounts, open; one with
+	// a name outlives that store and is given none.
+	OpenChallengeStore(ctx context.Context, accounts OpenStore) (OpenChallengeStore, error)
+}
+
+// OpenChallengeStore is a store of challenges that is open.
+type OpenChallengeStore struct {
+	authcore.ChallengeStores
+	Close func() error // as that of OpenStore
+}

@@ -1,0 +1,156 @@
+package caddymodule
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-authgate/authgate/authcore/gateway"
+	"github.com/caddy-authgate/authgate/authcore/policy"
+)
+
+// parseHandler reads the directive and gives it the site's origin where none is written.
+func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	h.Next()
+	p := handlerParser{app: new(App), handler: new(Handler)}
+	if global, ok := h.Option("authgate").(httpcaddyfile.App); ok {
+		if err := json.Unmarshal(global.Value, p.app); err != nil {
+			return nil, err
+		}
+	}
+	p.siteOrigin = func() (string, error) { return siteOrigin(h) }
+	if err := p.parse(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return p.handler, nil
+}
+
+// UnmarshalCaddyfile reads the directive:
+//
+//	authgate [<matcher>] {
+//		origin        <url>
+//		path          <path>
+//		methods       wallet
+//		cookie_domain <domain>
+//		allow         anyone | signed_in | role <role>... | user <user>... [<path>...] { … }
+//		deny          [<path>...] { … }
+//		header        <name> <value>
+//		headers       off
+//	}
+//
+// origin is scheme, host and port as browsers show them, https but on this machine; default: the site's address, where
+// it has exactly one with a host. path is where the gateway's own routes are mounted, default /auth. methods are the
+// sign-in methods offered, default all that are on. cookie_domain makes one sign-in good for all hosts below it. The
+// rules are read from the top; see [Rule]. header adds an identity header, whose value may have the placeholders
+// {subject} {username} {name} {email} {roles} {wallet} {methods}; headers off leaves out the default ones.
+//
+// Without a site around it, as here, origin must be written.
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	p := handlerParser{app: new(App), handler: h}
+	p.siteOrigin = func() (string, error) { return "", fmt.Errorf("there is no site around it") }
+	return p.parse(d)
+}
+
+// handlerParser reads one directive. What an option says is checked as soon as it is read, alone, by making a gateway
+// that nobody uses: so each error stands at its line and no check is written twice.
+type handlerParser struct {
+	app        *App // of the global options
+	handler    *Handler
+	siteOrigin func() (string, error)
+
+	realm *gateway.Realm
+	// where origin and cookie_domain stand, which are checked at the end
+	originAt, cookieAt *caddyfile.Dispenser
+}
+
+func (p *handlerParser) parse(d *caddyfile.Dispenser) (err error) {
+	if args := d.RemainingArgs(); len(args) > 0 {
+		return d.Errf("unexpected %q: authgate takes a matcher (/path/*, @name or *) and a block of options", args[0])
+	}
+	if p.realm, err = p.app.dryRealm(); err != nil {
+		return d.WrapErr(err)
+	}
+	directive := here(d)
+	p.originAt = directive
+	if err := parseBlock(d, "authgate", p.options()); err != nil {
+		return err
+	}
+	h := p.handler
+	if h.Origin == "" {
+		if h.Origin, err = p.siteOrigin(); err != nil {
+			return directive.Errf("authgate: the site's origin is not known: %w; write: origin https://app.example.com", err)
+		}
+	}
+	if err := p.check(gateway.Site{Origin: h.Origin}); err != nil {
+		return p.originAt.WrapErr(err)
+	}
+	if err := p.check(gateway.Site{Origin: h.Origin, CookieDomain: h.CookieDomain}); err != nil {
+		return p.cookieAt.WrapErr(err)
+	}
+	site, err := h.site()
+	if err == nil {
+		err = p.check(site)
+	}
+	if err != nil {
+		return directive.WrapErr(err)
+	}
+	return nil
+}
+
+func (p *handlerParser) check(site gateway.Site) error {
+	site.Origin = cmp.Or(site.Origin, "https://app.example.com")
+	_, err := gateway.New(p.realm, site)
+	return err
+}
+
+func (p *handlerParser) options() []option {
+	h := p.handler
+	return []option{
+		textOption("origin https://<host>", &h.Origin).notingPlace(&p.originAt),
+		textOption("path <path>", &h.Path).checked(func() error { return p.check(gateway.Site{Path: h.Path}) }),
+		listOption("methods <sign-in method>...", &h.Methods).checked(func() error {
+			return p.check(gateway.Site{Methods: signInMethods(h.Methods)})
+		}),
+		textOption("cookie_domain <domain>", &h.CookieDomain).notingPlace(&p.cookieAt),
+		{usage: "allow anyone | signed_in | role <role>... | user <user>... [<path>...]", max: -1, repeat: true, block: true, parse: p.rule("allow")},
+		{usage: "deny [<path>...]", max: -1, repeat: true, block: true, parse: p.rule("deny")},
+		option{usage: "header <name> <value>", min: 2, max: 2, repeat: true, parse: func(_ *caddyfile.Dispenser, args []string) error {
+			h.Headers = append(h.Headers, Header{Name: args[0], Value: args[1]})
+			return nil
+		}}.checked(func() error {
+			// The default headers may be off further down, so that this one may replace one of them.
+			return p.check(gateway.Site{Headers: headers(h.Headers), NoDefaultHeaders: true})
+		}),
+		{usage: "headers off", min: 1, max: 1, parse: func(d *caddyfile.Dispenser, args []string) error {
+			if args[0] != "off" {
+				return d.Errf("unknown %q; write: headers off, or for one further header: header <name> <value>", args[0])
+			}
+			h.NoDefaultHeaders = true
+			return nil
+		}},
+	}
+}
+
+// rule reads a rule and adds it to those before.
+func (p *handlerParser) rule(action string) func(*caddyfile.Dispenser, []string) error {
+	return func(d *caddyfile.Dispenser, args []string) error {
+		var rule Rule
+		before := p.handler.Rules
+		err := rule.unmarshal(d, action, args, func() error {
+			together, err := rules(append(before[:len(before):len(before)], rule))
+			if err == nil {
+				_, err = policy.Compile(together, "")
+			}
+			return err
+		})
+		p.handler.Rules = append(before, rule)
+		return err
+	}
+}
+
+var _ caddyfile.Unmarshaler = (*Handler)(nil)

@@ -1,0 +1,87 @@
+package caddymodule
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/gateway"
+)
+
+// metrics counts what happens. One is shared by all configurations, so that counters go on over a reload. The labels
+// come from small fixed sets: never a user, a path or an address.
+type metrics struct {
+	decisions *prometheus.HistogramVec
+	signIns   *prometheus.CounterVec
+	stores    *prometheus.HistogramVec
+	failures  *prometheus.CounterVec
+
+	decided map[string]prometheus.Observer // by outcome; read-only, so that a decision looks up and allocates nothing
+}
+
+// counted is what this process counted, under whatever configuration.
+var counted = newMetrics()
+
+func newMetrics() *metrics {
+	m := &metrics{
+		decisions: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "caddy_authgate_decision_seconds",
+			Help:    "Time to decide on requests for the backend, by outcome.",
+			Buckets: []float64{.00001, .000025, .00005, .0001, .00025, .001, .005, .025, .1, 1},
+		}, []string{"outcome"}),
+		signIns: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "caddy_authgate_sign_ins_total",
+			Help: "Sign-ins by method and outcome: ok or the code of the refusal.",
+		}, []string{"method", "outcome"}),
+		stores: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "caddy_authgate_store_operation_seconds",
+			Help:    "Time of store operations, waiting for the store to open included.",
+			Buckets: []float64{.00001, .0001, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5},
+		}, []string{"operation"}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "caddy_authgate_store_failures_total",
+			Help: "Store operations that failed because the store could not do them.",
+		}, []string{"operation"}),
+		decided: make(map[string]prometheus.Observer),
+	}
+	for _, outcome := range []string{"allow", "sign_in", "step_up", "forbidden", "bad_request", "unavailable"} {
+		m.decided[outcome] = m.decisions.WithLabelValues(outcome)
+	}
+	return m
+}
+
+// register adds the collectors to the registry of a configuration.
+func (m *metrics) register(registry *prometheus.Registry) error {
+	for _, c := range []prometheus.Collector{m.decisions, m.signIns, m.stores, m.failures} {
+		var already prometheus.AlreadyRegisteredError
+		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Decided implements gateway.Observer.
+func (m *metrics) Decided(outcome string, took time.Duration) {
+	o, known := m.decided[outcome]
+	if !known {
+		o = m.decisions.WithLabelValues(outcome)
+	}
+	o.Observe(took.Seconds())
+}
+
+// SignedIn implements gateway.Observer.
+func (m *metrics) SignedIn(method authcore.Method, outcome string) {
+	m.signIns.WithLabelValues(string(method), outcome).Inc()
+}
+
+func (m *metrics) stored(operation string, took time.Duration, failed bool) {
+	m.stores.WithLabelValues(operation).Observe(took.Seconds())
+	if failed {
+		m.failures.WithLabelValues(operation).Inc()
+	}
+}
+
+var _ gateway.Observer = (*metrics)(nil)

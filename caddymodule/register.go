@@ -1,0 +1,19 @@
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+	caddy.RegisterModule(new(Handler))
+	caddy.RegisterModule(new(SQLiteStore))
+	caddy.RegisterModule(new(MemoryChallengeStore))
+	caddy.RegisterModule(new(SQLChallengeStore))
+
+	httpcaddyfile.RegisterGlobalOption("authgate", parseApp)
+	httpcaddyfile.RegisterHandlerDirective("authgate", parseHandler)
+	// After rewrites, so that the gate judges the path that the backend gets; before all that answers.
+	httpcaddyfile.RegisterDirectiveOrder("authgate", httpcaddyfile.Before, "basic_auth")
+}
