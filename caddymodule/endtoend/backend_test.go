@@ -75,6 +75,11 @@ func (b *backend) serve(conn net.Conn) {
 			_, _ = io.Copy(conn, in) // an echo
 			return
 		}
+		if a.target() == eventsTarget {
+			fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"+firstEvent)
+			_, _ = io.Copy(io.Discard, in) // until the gateway hangs up
+			return
+		}
 		body := "backend"
 		if strings.HasPrefix(a.line, "HEAD ") {
 			body = ""

@@ -93,6 +93,37 @@ func TestForgedHeadersOverHTTP2And3(t *testing.T) {
 	}
 }
 
+// A plain listener takes HTTP/2 from clients that begin with it ("prior knowledge"), behind another proxy for instance.
+func TestForgedHeadersOverPlainHTTP2(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	s := g.signIn(t, walletOf("alice"))
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: protocols}
+	t.Cleanup(transport.CloseIdleConnections)
+	for _, header := range slices.Concat(identityNames, overrideNames) {
+		r, err := http.NewRequest("GET", g.origin+"/reports/x", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = http.Header{strings.ToLower(header): {forged, forged}, "X-Kept": {"1"}, "Authorization": {"Bearer " + s.AccessToken}}
+		resp, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 200 || resp.ProtoMajor != 2 {
+			t.Fatalf("%s over %s", resp.Status, resp.Proto)
+		}
+		a := g.backend.one(t)
+		g.wantClean(t, header, a)
+		if got := a.values("Remote-User"); !slices.Equal(got, []string{s.User.Username}) {
+			t.Errorf("Remote-User: %q", got)
+		}
+	}
+}
+
 func TestPathsOverHTTP2And3(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{tls: true})

@@ -1,11 +1,15 @@
 package endtoend
 
 import (
+	"database/sql"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	_ "modernc.org/sqlite"
 )
 
 // A first start without its store begins closed and opens by itself.
@@ -64,4 +68,53 @@ func (g *gate) wantUnavailable(t *testing.T, a answer) {
 	if strings.Contains(a.body, "sqlite") || strings.Contains(a.body, "authgate.db") || strings.Contains(a.body, "no such file") {
 		t.Errorf("the answer tells of the inside: %s", a.body)
 	}
+}
+
+// A store that cannot take writes now refuses what needs one, honestly: no sign-in that is not kept, no sign-out that is not
+// done, no token spent for nothing. Who is signed in goes on, and when the store is back everything works as it was.
+func TestStoreThatCannotWrite(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	alice := walletOf("alice")
+	program, browser := g.signIn(t, alice), g.signInBrowser(t, alice)
+	message, _ := g.challenge(t, alice)
+
+	db, err := sql.Open("sqlite", filepath.Join(g.dir, "authgate.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	lock, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if _, err := lock.ExecContext(t.Context(), "BEGIN EXCLUSIVE"); err != nil {
+		t.Fatal(err)
+	}
+	var blocked sync.WaitGroup // each waits for the lock as long as the gateway does
+	blocked.Go(func() {
+		g.wantUnavailable(t, g.post(t, "token/refresh", map[string]any{"refresh_token": program.RefreshToken}))
+	})
+	blocked.Go(func() {
+		g.wantUnavailable(t, g.send(t, requestBody("POST", "/auth/sign-out", "", program.bearer())))
+	})
+	blocked.Go(func() {
+		g.wantUnavailable(t, g.post(t, "challenge/sign", map[string]any{"challenge": message, "signature": alice.sign(message)}))
+	})
+	for _, line := range []string{program.bearer(), browser.cookieLine()} {
+		g.get(t, "/reports/x", line).want(t, 200)
+	}
+	g.get(t, "/public/x").want(t, 200)
+	blocked.Wait()
+	if _, err := lock.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+
+	var next signedIn
+	g.post(t, "token/refresh", map[string]any{"refresh_token": program.RefreshToken}).into(t, 200, &next)
+	g.get(t, "/reports/x", next.bearer()).want(t, 200)
+	g.signIn(t, alice)
+	g.signOut(t, next.bearer())
+	g.get(t, "/reports/x", next.bearer()).want(t, 401)
 }

@@ -1,9 +1,11 @@
 package endtoend
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +96,41 @@ func TestWebsocketEndsWithItsSession(t *testing.T) {
 		if !echoes(t, streams[name]) {
 			t.Errorf("%s: somebody else's sign-out ended it", name)
 		}
+	}
+}
+
+const (
+	eventsTarget = "/events"
+	firstEvent   = "data: one\n\n"
+)
+
+// So does a stream of server-sent events.
+func TestEventStreamEndsWithItsSession(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	s := g.signInBrowser(t, walletOf("alice"))
+	conn, err := g.dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, strings.ReplaceAll(request("GET", eventsTarget, "Accept: text/event-stream", s.cookieLine()), "%HOST%", g.host)); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatal(resp, err)
+	}
+	event := make([]byte, len(firstEvent))
+	if _, err := io.ReadFull(resp.Body, event); err != nil || string(event) != firstEvent {
+		t.Fatalf("%q, %v", event, err)
+	}
+	g.signOut(t, s.cookieLine())
+	if !endsWithin(t, conn, time.Second) {
+		t.Error("a second after sign-out the stream of events is open")
 	}
 }
 
