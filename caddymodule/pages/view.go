@@ -70,9 +70,16 @@ func (v *view) Data() any {
 		Mount    string            `json:"mount"`
 		Site     string            `json:"site"`
 		ReturnTo string            `json:"returnTo"`
-		StepUp   bool              `json:"stepUp"`
+		Wallets  []string          `json:"wallets,omitempty"` // addresses of who is signed in
 		Text     map[string]string `json:"text"`
-	}{v.Mount, v.Site, v.ReturnTo, v.StepUp(), v.words.Script}
+	}{v.Mount, v.Site, v.ReturnTo, v.addresses(), v.words.Script}
+}
+
+func (v *view) addresses() (all []string) {
+	for _, w := range v.Wallets {
+		all = append(all, w.Address)
+	}
+	return all
 }
 
 // Offers reports whether a sign-in method is offered.

@@ -20,7 +20,7 @@ export function launch() {
 //   twice              announces itself twice
 //   lowerCase          gives its address without checksum
 //   errors             { method: code } refused with this code
-//   hangs              methods that are never answered
+//   hangs              methods that are not answered before the page calls window.wallets[uuid].release()
 export function wallet(options = {}) {
 	const account = options.account ?? privateKeyToAccount(generatePrivateKey());
 	return { name: 'Good Wallet', uuid: crypto.randomUUID(), icon: icon('2f8a63'), chainId: '0x1', errors: {}, hangs: [], ...options, account };
@@ -64,14 +64,15 @@ export async function open(browser, origin, { wallets = [], expected = [], ...co
 // install runs in the page, before its scripts.
 function install(wallets) {
 	window.walletCalls = [];
-	window.walletEvents = {}; // uuid → event → listeners
+	window.wallets = {}; // by uuid: the options, which a test may change, and the listeners by event
 	for (const w of wallets) {
-		const listeners = (window.walletEvents[w.uuid] = {});
+		const listeners = {};
+		window.wallets[w.uuid] = Object.assign(w, { listeners });
 		const provider = {
 			async request({ method, params }) {
 				window.walletCalls.push({ wallet: w.name, method, params });
 				if (w.hangs.includes(method)) {
-					await new Promise(() => {});
+					await new Promise((resolve) => { w.release = resolve; });
 				}
 				if (method in w.errors) {
 					throw Object.assign(new Error('refused by the wallet'), { code: w.errors[method] });
@@ -109,7 +110,7 @@ function install(wallets) {
 // emit has a wallet of the page send an event to whoever listens.
 export function emit(page, uuid, event, value) {
 	return page.evaluate(([id, name, v]) => {
-		for (const listener of window.walletEvents[id][name] ?? []) {
+		for (const listener of window.wallets[id].listeners[name] ?? []) {
 			listener(v);
 		}
 	}, [uuid, event, value]);

@@ -1,11 +1,14 @@
 // The page of who one is signed in as, and the refusals that name the account.
 
-import { say, signOut, tell } from './page.js';
+import { say, signOut, tabs, tell } from './page.js';
 
 for (const button of document.querySelectorAll('[data-sign-out]')) {
-	const returnTo = button.dataset.signOut === 'return' ? location.pathname + location.search : '';
-	button.addEventListener('click', () => signOut(button, returnTo));
+	button.addEventListener('click', () => signOut(button));
 }
+
+// What this page says of the account is over when that is signed out, or changed, in another tab. This asks for the page
+// anew with GET, where a reload would send a refused form again.
+tabs.addEventListener('message', () => location.replace(location.href));
 
 // The language is that of the page, its habits (the order of a date, the clock) those of the reader.
 const { lang } = document.documentElement;

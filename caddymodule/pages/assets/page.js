@@ -8,6 +8,9 @@ export function say(key, places = {}) {
 	return data.text[key].replace(/\{(\w+)\}/g, (place, name) => all[name] ?? place);
 }
 
+// tabs are the pages of the gateway in other tabs, which are told 'signed-in' and 'signed-out'.
+export const tabs = new BroadcastChannel('authgate');
+
 const status = document.querySelector('[data-status]');
 
 // tell puts words in the status line, which screen readers announce. Kind is 'busy', 'good', 'bad' or nothing; code is
@@ -69,9 +72,9 @@ function inWords(retryAfter) {
 	return seconds < 120 ? say('inSeconds', { n: seconds }) : say('inMinutes', { n: Math.ceil(seconds / 60) });
 }
 
-// signOut ends the session and goes to the sign-in page, which tells of it (see the fragment) and leads back to
-// returnTo.
-export async function signOut(button, returnTo) {
+// signOut ends the session and goes to the sign-in page, which tells of it (see the fragment) and leads back to where
+// this page would.
+export async function signOut(button) {
 	if (button.ariaBusy === 'true') return;
 	button.ariaBusy = 'true';
 	tell(say('signingOut'), 'busy');
@@ -82,7 +85,8 @@ export async function signOut(button, returnTo) {
 		tell(refusal.code === 'network' ? say('network') : say('signOutFailed', { when: refusal.when }), 'bad');
 		return;
 	}
-	const query = returnTo ? `?return_to=${encodeURIComponent(returnTo)}` : '';
+	tabs.postMessage('signed-out');
+	const query = data.returnTo.length > 1 ? `?return_to=${encodeURIComponent(data.returnTo)}` : '';
 	location.replace(`${data.mount}/sign-in${query}#signed-out`);
 }
 

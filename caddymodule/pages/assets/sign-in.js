@@ -2,7 +2,7 @@
 //
 // A method is a <section data-method='x'> of the page and a module x.js that exports mount(section, page).
 
-import { data, post, say, signOut, tell } from './page.js';
+import { data, post, say, signOut, tabs, tell } from './page.js';
 
 const cancel = document.querySelector('[data-cancel]');
 let attempt = null;
@@ -15,6 +15,7 @@ const page = {
 	// stops them where it is over: a wallet may answer long after its user went on.
 	begin(button) {
 		attempt?.end();
+		const others = [...document.querySelectorAll('[data-method] .choice')].filter((other) => other !== button);
 		const mine = {
 			get over() {
 				return attempt !== mine;
@@ -28,10 +29,10 @@ const page = {
 			check() {
 				if (mine.over) throw new Over();
 			},
-			// post sends to a route of the gateway, for sign-in or for step-up as the page is.
+			// post sends to a route of the gateway.
 			async post(route, body) {
 				mine.check();
-				const answer = await post(data.stepUp ? `step-up/${route}` : route, body);
+				const answer = await post(route, body);
 				mine.check();
 				return answer;
 			},
@@ -41,13 +42,15 @@ const page = {
 				cancel.hidden = true;
 				const answer = await mine.post(route, { ...proof, session: 'cookie', return_to: data.returnTo });
 				tell(say('done'), 'good');
-				location.replace(home(answer.return_to ?? data.returnTo));
+				tabs.postMessage('signed-in');
+				location.replace(home(answer.return_to));
 			},
 			// end gives the page back to the user.
 			end() {
 				attempt = null;
 				cancel.hidden = true;
 				button.ariaBusy = null;
+				others.forEach((other) => (other.ariaDisabled = null));
 				document.body.removeAttribute('data-busy');
 			},
 			// fail ends the attempt with words of why; the button that began it has the focus, to try again.
@@ -61,6 +64,7 @@ const page = {
 		attempt = mine;
 		cancel.hidden = false;
 		button.ariaBusy = 'true';
+		others.forEach((other) => (other.ariaDisabled = 'true'));
 		document.body.setAttribute('data-busy', '');
 		return mine;
 	},
@@ -75,6 +79,12 @@ function home(place) {
 	return url.origin === location.origin ? url.href : '/';
 }
 
+// Somebody who signed in in another tab need not do it here. Going on also keeps this page from linking a further wallet
+// to that account, as signing in while signed in does.
+tabs.addEventListener('message', ({ data: word }) => {
+	if (word === 'signed-in') location.replace(home(data.returnTo));
+});
+
 cancel.addEventListener('click', () => {
 	const button = document.querySelector('[aria-busy=true]');
 	attempt?.end();
@@ -83,7 +93,7 @@ cancel.addEventListener('click', () => {
 });
 
 for (const button of document.querySelectorAll('[data-sign-out]')) {
-	button.addEventListener('click', () => signOut(button, data.returnTo));
+	button.addEventListener('click', () => signOut(button));
 }
 
 if (location.hash === '#signed-out') {

@@ -76,6 +76,9 @@ async function prove(provider, wallet, attempt, page) {
 		attempt.check();
 		if (typeof accounts?.[0] !== 'string') throw new Refusal('invalid_address');
 		address = accounts[0];
+		// Who is signed in confirms it here. Another wallet would be linked to the account, which nobody asked for.
+		const { wallets } = page.data;
+		if (wallets && !wallets.some((own) => own.toLowerCase() === address.toLowerCase())) throw new Refusal('wrong_account');
 		const chainId = Number(await provider.request({ method: 'eth_chainId' }));
 
 		attempt.step(page.say('preparing'));
@@ -107,6 +110,8 @@ const ofGateway = {
 	invalid_address: 'noAccount',
 	registration_closed: 'registrationClosed',
 	credential_in_use: 'credentialInUse',
+	wrong_account: 'wrongAccount',
+	account_disabled: 'accountDisabled',
 	too_many_requests: 'rateLimited',
 	unavailable: 'unavailable',
 	rpc_unavailable: 'rpcUnavailable',
@@ -116,7 +121,7 @@ const ofGateway = {
 };
 
 // explain answers words, kind and code (see tell) for whatever went wrong.
-function explain(error, wallet, proof, { say, data }) {
+function explain(error, wallet, proof, { say }) {
 	if (!(error instanceof Refusal)) {
 		const key = ofWallet[error?.code] ?? ofWallet[error?.data?.originalError?.code] ?? 'walletFailed';
 		return [say(key, { wallet }), key === 'declined' ? '' : 'bad'];
@@ -128,8 +133,7 @@ function explain(error, wallet, proof, { say, data }) {
 		const last = chains.pop();
 		return [say('chainNotAllowedNamed', { wallet, chains: chains.length ? say('or', { list: chains.join(', '), last }) : last }), 'bad'];
 	}
-	let key = ofGateway[code] ?? 'unexpected';
-	if (data.stepUp && (code === 'credential_in_use' || code === 'wrong_user')) key = 'wrongAccount';
+	const key = ofGateway[code] ?? 'unexpected';
 	// The address is what the user sends to whoever runs the site. The gateway wrote it into the message, with its checksum.
 	const address = key === 'registrationClosed' && proof?.challenge.match(/^0x[0-9a-fA-F]{40}$/m)?.[0];
 	return [say(key, { wallet, when }), 'bad', address || ''];
