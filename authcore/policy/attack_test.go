@@ -135,10 +135,38 @@ func TestAttackNoPath(t *testing.T) {
 func TestAttackManyReadings(t *testing.T) {
 	refuses(t, BadPath,
 		"/"+strings.Repeat("a/", maxPath/2),
+		"/public/..;/%2e%2e%2Fadmin%5C..%252e/x.",
 		"/"+strings.Repeat("a;b%2F..%252f%2e%2e%5C.%20//", 200),
 		"/"+strings.Repeat("%25", 2700)+"x;/.././/",
 		"/"+strings.Repeat("x;/.. ./", 700)+"%252e%252F",
 	)
+}
+
+// Backends differ in what they drop and when: some drop dots and not spaces, some take dot segments for segments that end
+// in dots, some drop parameters before they decode and so keep those that were encoded. Each of these readings is the
+// only one that finds the closed place.
+func TestAttackPartialReadings(t *testing.T) {
+	p := mustCompile(t,
+		Rule{Anyone: true, Paths: []string{"/x/y"}},
+		Rule{Deny: true, Paths: []string{"/x/*"}},
+		Rule{Deny: true, Paths: []string{"/z/b"}},
+		Rule{Anyone: true},
+	)
+	for _, path := range []string{
+		"/x.%3B1/y%20",    // dots only
+		"/x%20/y.",        // spaces only
+		"/x;1/y%3B1",      // parameters before decoding
+		"/z/../b",         // ".." less its dots is empty, and empty segments are merged
+		"/z/a/.../../b",   // "..." less its dots is empty, and ".." is a dot segment
+		"/z/a/.../b",      // "..." less a dot is a dot segment
+		"/z/%2e/b",        // dots decoded
+		"/c/%252e./z%2Fb", // dots decoded twice, slashes once
+		"/z/%2e%2e/../b",  // dots not decoded
+	} {
+		if d := p.Judge(get(path, alice)); d.Verdict != Forbidden {
+			t.Errorf("%s: %v", path, d)
+		}
+	}
 }
 
 // Any of the refused readings refuses, whichever comes first, and what no reading allows is never a mere sign-in.

@@ -41,6 +41,7 @@ func TestCompileErrors(t *testing.T) {
 		{user("0x52908400098527886E0F7030069857D2E4169EEG"), `policy: rule 1 at Caddyfile:7: user "0x52908400098527886E0F7030069857D2E4169EEG" looks like a wallet address and is none; write 0x and 40 hex digits`},
 		{user("@example.com"), `policy: rule 1 at Caddyfile:7: user "@example.com" is not an e-mail address; write one such as alice@example.com`},
 		{user("eip155:0:0x52908400098527886E0F7030069857D2E4169EE7"), `policy: rule 1 at Caddyfile:7: user "eip155:0:0x52908400098527886E0F7030069857D2E4169EE7" is not a contract wallet; write eip155:<chain id>:0x and 40 hex digits`},
+		{user("eip155:1:0x1234"), `policy: rule 1 at Caddyfile:7: user "eip155:1:0x1234" is not a contract wallet; write eip155:<chain id>:0x and 40 hex digits`},
 		{[]Rule{{Users: []string{"bob", "Bob"}}}, `policy: rule 1: user "Bob" is named twice; name them once`},
 
 		{path(""), `policy: rule 1 at Caddyfile:7: a path is empty; write one that begins with a slash, or leave all paths out`},

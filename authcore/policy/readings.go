@@ -65,11 +65,10 @@ type form struct {
 // rewrites are what backends do to a path beside decoding it. Each takes a path that begins with a slash and answers one.
 var rewrites = []func(string) string{mergeSlashes, resolveDots, dropParameters, backslashes, dropAuthority, cutQuery}
 
-// trims are the ways in which backends drop dots and spaces at the end of segments: all of them, with or without regard
-// to dot segments, or one kind.
+// trims are the ways in which backends drop dots and spaces at the end of segments: both with regard to dot segments, or
+// one kind without.
 var trims = []func(string) string{
 	trimKeepingDots, trimToDots,
-	func(segment string) string { return strings.TrimRight(segment, ". ") },
 	func(segment string) string { return strings.TrimRight(segment, ".") },
 	func(segment string) string { return strings.TrimRight(segment, " ") },
 }

@@ -139,35 +139,30 @@ var refRules = []Rule{
 	{Roles: []string{"editor"}, Paths: []string{"/posts/*", "/k"}},
 }
 
-// checkReaders lets backends made of the readers that program names read a target that was let through, and fails where
-// what one of them serves is not allowed. Two passes of decoding at most, and one at least: no backend serves escapes.
-func checkReaders(t *testing.T, p *Policy, rules []Rule, target string, program []byte) {
-	req := get(target, nil)
-	for _, req.Identity = range []*authcore.Identity{nil, alice} {
-		if p.Judge(req).Verdict != Allow {
+// checkReaders lets a backend made of the readers that program names read a target that was let through for id, and fails
+// where what it makes of it is not allowed. Two passes of decoding at most, and one at least: no backend serves escapes.
+func checkReaders(t *testing.T, target string, id *authcore.Identity, program []byte) {
+	req := get(target, id)
+	text, passes := target, 0
+	var names []string
+	for _, b := range program {
+		reader := readers[int(b)%len(readers)]
+		if reader.decode {
+			if passes++; passes > 2 {
+				return
+			}
+		}
+		next, ok := reader.read(text)
+		if !ok || next == "" || next[0] != '/' {
+			return
+		}
+		text = next
+		names = append(names, reader.name)
+		if passes == 0 {
 			continue
 		}
-		text, passes := target, 0
-		var names []string
-		for _, b := range program {
-			reader := readers[int(b)%len(readers)]
-			if reader.decode {
-				if passes++; passes > 2 {
-					break
-				}
-			}
-			next, ok := reader.read(text)
-			if !ok || next == "" || next[0] != '/' {
-				break
-			}
-			text = next
-			names = append(names, reader.name)
-			if passes == 0 {
-				continue
-			}
-			if v, rule := reference(rules, req.Method, text, req.Client, req.Identity); v != Allow {
-				t.Fatalf("%q was let through, but a backend (%s) reads it as %q: %s by %d", target, strings.Join(names, ", "), text, v, rule)
-			}
+		if v, rule := reference(refRules, req.Method, text, req.Client, id); v != Allow {
+			t.Fatalf("%q was let through, but a backend (%s) reads it as %q: %s by %d", target, strings.Join(names, ", "), text, v, rule)
 		}
 	}
 }
@@ -181,7 +176,11 @@ func FuzzReadings(f *testing.F) {
 	}
 	p := mustCompile(f, refRules...)
 	f.Fuzz(func(t *testing.T, target string, program []byte) {
-		checkReaders(t, p, refRules, target, program)
+		for _, id := range []*authcore.Identity{nil, alice} {
+			if p.Judge(get(target, id)).Verdict == Allow {
+				checkReaders(t, target, id, program)
+			}
+		}
 	})
 }
 
@@ -193,25 +192,27 @@ func TestReadersAgreeWithPolicy(t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	p := mustCompile(t, refRules...)
+	program := make([]byte, 7)
 	allowed := 0
-	for range 60_000 {
+	for range 5_000 {
 		target := []string{"/", "/public/", "/open/", "/a/", "/posts/", "//"}[random.IntN(6)]
 		for range random.IntN(7) {
 			target += pieces[random.IntN(len(pieces))]
 		}
-		program := make([]byte, 1+random.IntN(7))
-		for i := range program {
-			program[i] = byte(random.IntN(len(readers)))
-		}
-		if p.Judge(get(target, alice)).Verdict == Allow {
+		for _, id := range []*authcore.Identity{nil, alice} {
+			if p.Judge(get(target, id)).Verdict != Allow {
+				continue
+			}
 			allowed++
-			for range 3 {
-				random.Shuffle(len(program), func(i, j int) { program[i], program[j] = program[j], program[i] })
-				checkReaders(t, p, refRules, target, program)
+			for range 20 {
+				for i := range program {
+					program[i] = byte(random.IntN(len(readers)))
+				}
+				checkReaders(t, target, id, program)
 			}
 		}
 	}
-	if allowed < 10_000 {
+	if allowed < 1_500 {
 		t.Errorf("only %d targets were let through: the test has become weak", allowed)
 	}
 }

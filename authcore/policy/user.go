@@ -53,7 +53,7 @@ func (c *compiled) admits(id *authcore.Identity) bool {
 			return true
 		}
 	}
-	if containsFold(c.usernames, id.Username) || id.Email != "" && containsFold(c.emails, id.Email) {
+	if containsFold(c.usernames, id.Username) || containsFold(c.emails, id.Email) {
 		return true
 	}
 	// A contract wallet has its chain in the key: its address alone is another account, of whoever has the key of that
