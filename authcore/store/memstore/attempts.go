@@ -12,7 +12,7 @@ import (
 
 // AttemptsConfig bounds an Attempts. Zero values are the defaults.
 type AttemptsConfig struct {
-	Max int // keys counted at the same time, at most; default 262144, about 18 MB however long they are
+	Max int // keys counted at the same time, at most; default 262144, about 15 MB however long they are
 }
 
 const defaultMaxAttempts = 1 << 18
@@ -81,9 +81,8 @@ func (s *Attempts) CountAttempt(ctx context.Context, key string, window time.Dur
 	}
 	e := s.entries.at(slot)
 	if e.count < math.MaxUint32 {
-		s.tries.remove(slot, rung(e.count))
+		s.tries.move(slot, rung(e.count), rung(e.count+1))
 		e.count++
-		s.tries.add(slot, rung(e.count))
 	}
 	return authcore.Attempts{Count: int(e.count), Reset: time.UnixMicro(s.reset(slot)).UTC()}, nil
 }

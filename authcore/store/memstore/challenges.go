@@ -13,7 +13,7 @@ import (
 
 // ChallengesConfig bounds a Challenges. Zero values are the defaults.
 type ChallengesConfig struct {
-	Max     int // unanswered challenges, at most; default 262144, about 42 MB where each is of another client
+	Max     int // unanswered challenges, at most; default 262144, about 40 MB where each is of another client
 	MaxData int // bytes of challenge data beyond the 32 of each that are counted above, at most; default 64 MiB
 }
 
@@ -248,12 +248,13 @@ func (s *Challenges) clientOf(name string) uint32 {
 // climb moves a client by one rung, and forgets it where it holds nothing any more.
 func (s *Challenges) climb(slot uint32, by int) {
 	c := s.clients.at(slot)
-	s.crowd.remove(slot, int(c.held))
-	c.held = uint32(int(c.held) + by)
-	if c.held > 0 {
-		s.crowd.add(slot, int(c.held))
+	from, to := int(c.held), int(c.held)+by
+	c.held = uint32(to)
+	if to > 0 {
+		s.crowd.move(slot, from, to)
 		return
 	}
+	s.crowd.remove(slot, from)
 	s.byClient.remove(slot)
 	s.clients.give(slot)
 }

@@ -83,10 +83,24 @@ func (l *ladder) add(slot uint32, rung int) {
 
 func (l *ladder) remove(slot uint32, rung int) {
 	l.rungs[rung].remove(slot, l.links)
-	// The highest rung is never empty; whoever leaves it mostly goes to the next one, so this is one step.
-	for n := len(l.rungs); n > 0 && l.rungs[n-1].first == 0; n-- {
-		l.rungs = l.rungs[:n-1]
+	l.trim()
+}
+
+// move takes a record from one rung to another. It is not remove and add: whoever stands alone on top of a high ladder
+// would have it built anew at each step.
+func (l *ladder) move(slot uint32, from, to int) {
+	l.rungs[from].remove(slot, l.links)
+	l.add(slot, to)
+	l.trim()
+}
+
+// trim sees to it that somebody stands on the highest rung.
+func (l *ladder) trim() {
+	n := len(l.rungs)
+	for n > 0 && l.rungs[n-1].first == 0 {
+		n--
 	}
+	l.rungs = l.rungs[:n]
 }
 
 // highest answers who came last to the highest rung.
