@@ -1,6 +1,9 @@
 package policy
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // node is a place in the tree of path segments that the patterns of all rules make. The cost of a look-up is that of the
 // path's segments, not of the rules.
@@ -42,6 +45,23 @@ func appendOnce(rules []int, rule int) []int {
 		return rules
 	}
 	return append(rules, rule)
+}
+
+// covering answers the rules that name every path of a pattern, in no order.
+func (n *node) covering(pat pattern) []int {
+	rules := slices.Clone(n.below)
+	if pat.text != "" {
+		for segment := range strings.SplitSeq(pat.text[1:], "/") {
+			if n = n.children[segment]; n == nil {
+				return rules
+			}
+			rules = append(rules, n.below...)
+		}
+	}
+	if !pat.below {
+		rules = append(rules, n.here...)
+	}
+	return rules
 }
 
 // find answers the index of the first rule that names the path and fits the request, unnamed or misfit.

@@ -22,12 +22,9 @@ func newPattern(folded string) pattern {
 	return pattern{folded, false}
 }
 
-// covers reports whether every path of q is one of p's.
-func (p pattern) covers(q pattern) bool {
-	if p.below {
-		return q.text == p.text || strings.HasPrefix(q.text, p.text) && q.text[len(p.text)] == '/'
-	}
-	return !q.below && (q.text == p.text || q.text+"/" == p.text)
+// within reports whether every path of the pattern is at or below a folded path.
+func (p pattern) within(dir string) bool {
+	return p.text == dir || strings.HasPrefix(p.text, dir+"/")
 }
 
 // checkPath checks a pattern as it is written. One that some reading of its own path would not match can let nobody

@@ -7,88 +7,79 @@ import (
 	"strings"
 )
 
-// reach is the set of requests that a rule names: paths by methods by addresses.
-type reach struct {
-	patterns []pattern
-	methods  []string       // none: any
-	from     []netip.Prefix // none: any
-}
-
-// checkReach refuses rules that can never decide anything, because the gateway answers there itself or because earlier
-// rules take every request that they name. It is exact: methods and addresses of several rules are added up. Paths need
-// not be, as no number of narrower patterns makes up a wider one.
-func checkReach(rules []Rule, reaches []reach, mount string) error {
-	mount = strings.TrimSuffix(foldExact(mount), "/")
-	for i, r := range reaches {
-		var rest []pattern
-		for _, pat := range r.patterns {
-			if mount == "" || !(pattern{mount, true}).covers(pat) {
-				rest = append(rest, pat)
-			}
-		}
-		if len(rest) == 0 {
-			return fmt.Errorf("policy: %s can never decide anything: the gateway itself answers %s and everything below; take the rule out", describe(rules, i), mount)
-		}
-		r.patterns = rest
-		before, shadowed := shadow(r, reaches[:i])
-		if !shadowed {
-			continue
-		}
-		names := make([]string, len(before))
-		for k, j := range before {
-			names[k] = describe(rules, j)
-		}
-		if len(names) == 1 {
-			return fmt.Errorf("policy: %s can never decide anything: %s comes first and takes every request it names; move it before that rule or take it out",
-				describe(rules, i), names[0])
-		}
-		return fmt.Errorf("policy: %s can never decide anything: %s come first and together take every request it names; move it before them or take it out",
-			describe(rules, i), strings.Join(names, " and "))
-	}
-	return nil
-}
-
-// shadow reports whether earlier rules take every request that r names, and which: a single one if one does.
-func shadow(r reach, earlier []reach) ([]int, bool) {
-	for j := range earlier {
-		if _, all := takers(r, earlier[j:j+1]); all {
-			return []int{j}, true
+// checkReach refuses the rule with this index where it can never decide anything, because the gateway answers there
+// itself or because earlier rules, which the tree has so far, take every request that it names. It is exact: the methods
+// and addresses of several rules are added up. Paths need not be, as no number of narrower patterns makes up a wider one.
+func (p *Policy) checkReach(rules []Rule, index int, patterns []pattern, mount string) error {
+	var named [][]int // for each pattern, the earlier rules that name all of it
+	for _, pat := range patterns {
+		if mount == "" || !pat.within(mount) {
+			named = append(named, p.exact.covering(pat))
 		}
 	}
-	return takers(r, earlier)
+	if len(named) == 0 {
+		return fmt.Errorf("policy: %s can never decide anything: the gateway itself answers %s and everything below; take the rule out", describe(rules, index), mount)
+	}
+	before := p.shadow(index, named)
+	if len(before) == 0 {
+		return nil
+	}
+	names := make([]string, len(before))
+	for i, other := range before {
+		names[i] = describe(rules, other)
+	}
+	if len(names) == 1 {
+		return fmt.Errorf("policy: %s can never decide anything: %s comes first and takes every request it names; move it before that rule or take it out",
+			describe(rules, index), names[0])
+	}
+	return fmt.Errorf("policy: %s can never decide anything: %s come first and together take every request it names; move it before them or take it out",
+		describe(rules, index), strings.Join(names, " and "))
 }
 
-func takers(r reach, earlier []reach) ([]int, bool) {
+// shadow answers the rules that take every request that a rule names: a single one if one does, none if some are left.
+func (p *Policy) shadow(index int, named [][]int) []int {
+	for _, other := range named[0] {
+		if !slices.ContainsFunc(named[1:], func(list []int) bool { return !slices.Contains(list, other) }) && p.take(index, []int{other}) != nil {
+			return []int{other}
+		}
+	}
+	var all []int
+	for _, list := range named {
+		takers := p.take(index, list)
+		if takers == nil {
+			return nil
+		}
+		all = append(all, takers...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// take answers those of the rules in others that together fit every method and address that a rule fits, or nil.
+func (p *Policy) take(index int, others []int) []int {
 	// A rule for any method is for methods that no rule names, too, and only rules for any method take those. Whatever
 	// takes them takes the others, so this one class ("") stands for all.
-	methods := r.methods
+	methods := p.rules[index].methods
 	if len(methods) == 0 {
 		methods = []string{""}
 	}
-	var all []int
-	for _, pat := range r.patterns {
-		for _, method := range methods {
-			var taken []netip.Prefix
-			for j, e := range earlier {
-				if len(e.methods) > 0 && !slices.Contains(e.methods, method) || !e.names(pat) {
-					continue
-				}
-				taken = append(taken, addresses(e.from)...)
-				all = append(all, j)
+	var takers []int
+	for _, method := range methods {
+		var taken []netip.Prefix
+		for _, other := range others {
+			rule := &p.rules[other]
+			if len(rule.methods) == 0 || slices.Contains(rule.methods, method) {
+				taken = append(taken, addresses(rule.from)...)
+				takers = append(takers, other)
 			}
-			for _, prefix := range addresses(r.from) {
-				if !covered(prefix, taken) {
-					return nil, false
-				}
+		}
+		for _, prefix := range addresses(p.rules[index].from) {
+			if !covered(prefix, taken) {
+				return nil
 			}
 		}
 	}
-	slices.Sort(all)
-	return slices.Compact(all), true
-}
-
-func (r reach) names(pat pattern) bool {
-	return slices.ContainsFunc(r.patterns, func(p pattern) bool { return p.covers(pat) })
+	return takers
 }
 
 var (

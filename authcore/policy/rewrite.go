@@ -2,25 +2,6 @@ package policy
 
 import "strings"
 
-// Clean answers the path that an escaped path names for a backend that reads it in the usual way: decoded once, but for
-// encoded slashes; slashes merged; dot segments resolved; a slash at the end kept. The gateway finds its own routes by it.
-// It answers false where the path has no sane reading.
-func Clean(escaped string) (string, bool) {
-	switch shapeOf(escaped) {
-	case plain, plainButCase:
-		return escaped, true
-	}
-	if escaped == "" || escaped[0] != '/' || len(escaped) > maxPath || strings.ContainsAny(escaped, "#?\\ ") {
-		return "", false
-	}
-	text, ok := decodeOrdinary(escaped, true)
-	if !ok {
-		return "", false
-	}
-	text = decodeRest.Replace(strings.ReplaceAll(text, "%2E", "."))
-	return resolveDots(mergeSlashes(text)), true
-}
-
 func mergeSlashes(s string) string {
 	for strings.Contains(s, "//") {
 		s = strings.ReplaceAll(s, "//", "/")

@@ -51,35 +51,43 @@ type compiled struct {
 // Compile checks rules and makes a policy of them. mount is the path of the gateway's own routes, which it answers before
 // any rule is asked; empty: it has none. Errors name the rule by its place and Source and say what to write instead.
 func Compile(rules []Rule, mount string) (*Policy, error) {
-	p := &Policy{rules: make([]compiled, len(rules)), exact: &node{}, loose: &node{}}
-	reaches := make([]reach, len(rules))
-	same := true
+	mount = strings.TrimSuffix(foldExact(mount), "/")
+	p := &Policy{rules: make([]compiled, len(rules)), exact: &node{}}
+	p.loose = p.exact
+	named := make([][]string, len(rules))
 	for i, rule := range rules {
 		var err error
 		if p.rules[i], err = compile(rule); err != nil {
 			return nil, fmt.Errorf("policy: %s: %w", title(rules, i), err)
 		}
-		paths := rule.Paths
-		if len(paths) == 0 {
-			paths = []string{"/*"}
+		named[i] = rule.Paths
+		if len(named[i]) == 0 {
+			named[i] = []string{"/*"}
 		}
-		reaches[i] = reach{methods: p.rules[i].methods, from: p.rules[i].from}
-		for _, path := range paths {
-			exact, loose := newPattern(foldExact(path)), newPattern(foldLoose(path))
-			if slices.Contains(reaches[i].patterns, exact) {
+		var patterns []pattern
+		for _, path := range named[i] {
+			pat := newPattern(foldExact(path))
+			if slices.Contains(patterns, pat) {
 				return nil, fmt.Errorf("policy: %s: path %q is named twice; name it once", title(rules, i), path)
 			}
-			reaches[i].patterns = append(reaches[i].patterns, exact)
-			p.exact.add(exact, i)
-			p.loose.add(loose, i)
-			same = same && exact == loose
+			patterns = append(patterns, pat)
+			if newPattern(foldLoose(path)) != pat {
+				p.loose = &node{}
+			}
+		}
+		if err := p.checkReach(rules, i, patterns, mount); err != nil {
+			return nil, err
+		}
+		for _, pat := range patterns {
+			p.exact.add(pat, i)
 		}
 	}
-	if same {
-		p.loose = p.exact
-	}
-	if err := checkReach(rules, reaches, mount); err != nil {
-		return nil, err
+	if p.loose != p.exact {
+		for i, paths := range named {
+			for _, path := range paths {
+				p.loose.add(newPattern(foldLoose(path)), i)
+			}
+		}
 	}
 	return p, nil
 }
