@@ -186,7 +186,7 @@ func (r *reader) audience(name string) []string {
 	return list
 }
 
-// seconds reads a whole number of seconds since 1970, after 1970.
+// seconds reads a whole number of seconds since 1970.
 func (r *reader) seconds(name string, p presence) int64 {
 	raw, found := r.take(name, p)
 	if !found {
@@ -266,38 +266,20 @@ func parseMembers(raw []byte) (map[string]json.RawMessage, error) {
 	return members, nil
 }
 
-func parseText(raw json.RawMessage) (string, bool) {
-	var s string
-	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
-		return "", false
-	}
-	return s, s != ""
+// parseText reads a string with content. That refuses null too, which encoding/json takes for an empty one.
+func parseText(raw json.RawMessage) (s string, ok bool) {
+	err := json.Unmarshal(raw, &s)
+	return s, err == nil && s != ""
 }
 
-// parseTexts reads a JSON array of strings, at least one and none empty. The elements are read one by one because
-// encoding/json takes null for an empty string.
-func parseTexts(raw json.RawMessage) ([]string, bool) {
-	var elements []json.RawMessage
-	if json.Unmarshal(raw, &elements) != nil || len(elements) == 0 {
-		return nil, false
-	}
-	list := make([]string, 0, len(elements))
-	for _, e := range elements {
-		s, ok := parseText(e)
-		if !ok {
-			return nil, false
-		}
-		list = append(list, s)
-	}
-	return list, true
+// parseTexts reads an array of strings, at least one and each with content.
+func parseTexts(raw json.RawMessage) (list []string, ok bool) {
+	err := json.Unmarshal(raw, &list)
+	return list, err == nil && len(list) > 0 && !slices.Contains(list, "")
 }
 
-// parseSeconds reads digits only: no sign, fraction or exponent, no null, and no more digits than a time has until the
-// year 33658, so that no sum overflows.
+// parseSeconds reads digits only: no sign, fraction or exponent, no null.
 func parseSeconds(raw json.RawMessage) (int64, bool) {
-	if len(raw) > 12 {
-		return 0, false
-	}
 	n, err := strconv.ParseUint(string(raw), 10, 63)
-	return int64(n), err == nil && n > 0
+	return int64(n), err == nil
 }

@@ -71,7 +71,7 @@ func (i *Issuer) Access(ctx context.Context, origin string, audience []string, i
 	c.Username, c.Name, c.Email, c.Wallets = id.Username, id.Name, id.Email, id.Wallets
 	c.MethodTimes = make(map[authcore.Method]int64, len(id.Methods))
 	for _, use := range id.Methods {
-		if _, twice := c.MethodTimes[use.Method]; twice || use.Method == "" || use.Time.Unix() <= 0 {
+		if _, twice := c.MethodTimes[use.Method]; twice || use.Method == "" || use.Time.Unix() < 0 {
 			return "", time.Time{}, fmt.Errorf("token: identity has the method %q twice, or without name or time", use.Method)
 		}
 		c.Methods = append(c.Methods, use.Method)
@@ -184,7 +184,7 @@ func lowS(sig []byte) []byte {
 
 func hasLowS(sig []byte) bool {
 	s := new(big.Int).SetBytes(sig[scalarSize:])
-	return s.Lsh(s, 1).Cmp(elliptic.P256().Params().N) <= 0
+	return s.Lsh(s, 1).Cmp(elliptic.P256().Params().N) < 0
 }
 
 func (i *Issuer) accessTTL() time.Duration {
