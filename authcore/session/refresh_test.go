@@ -2,6 +2,8 @@ package session
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"reflect"
 	"sync"
@@ -26,6 +28,9 @@ func invalid(t *testing.T, s *Sessions, token string, reused bool) {
 	got, next, err := s.Refreshed(t.Context(), token)
 	if !errors.Is(err, ErrInvalidGrant) || next != "" || got.ID != "" {
 		t.Errorf("Refreshed = %+v, %q, %v; want %v", got, next, err, ErrInvalidGrant)
+	}
+	if errors.Is(err, authcore.ErrUnavailable) {
+		t.Errorf("Refreshed: a verdict and none: %v", err)
 	}
 	if errors.Is(err, ErrReused) != reused {
 		t.Errorf("Refreshed: %v; reused: %v", err, reused)
@@ -185,6 +190,22 @@ func TestSaltIsNewEachTime(t *testing.T) {
 			t.Fatalf("salt %x, %v", got.Refresh.Salt, err)
 		}
 		seen[got.Refresh.Salt], token = true, next
+	}
+}
+
+// The successor is derived from the token, which the store does not have, and the salt, which the client does not have.
+func TestSuccessorNeedsTokenAndSalt(t *testing.T) {
+	s, _, _ := setup(t)
+	_, token := open(t, s, false)
+	got, next, err := s.Refreshed(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := mustDecode(t, token)
+	mac := hmac.New(sha256.New, got.Refresh.Salt[:])
+	mac.Write(raw[32:])
+	if want := "agr_" + encode(raw[:32], mac.Sum(nil)); next != want {
+		t.Errorf("successor %q, want %q", next, want)
 	}
 }
 
