@@ -64,6 +64,32 @@ func TestFirstSignInsAtOnceOpenOneAccount(t *testing.T) {
 	}
 }
 
+// Between the look for a credential and the opening of an account somebody else, on another instance, opens one with it.
+func TestSomebodyElseWasFirst(t *testing.T) {
+	h := build(t)
+	s := newSigner(1)
+	h.faults.before("CreateUser", func() error {
+		h.faults.repair()
+		return h.store.CreateUser(t.Context(), authcore.User{ID: "first", Username: "alice"},
+			authcore.Credential{ID: "c", UserID: "first", Kind: authcore.Wallet, Key: s.address()})
+	})
+	if u := h.signInTokens(s).User; u.ID != "first" {
+		t.Errorf("user: %+v", u)
+	}
+}
+
+func TestUseOfACredentialThatChangesMeanwhile(t *testing.T) {
+	h := build(t)
+	s := newSigner(1)
+	h.signInTokens(s)
+	// Another sign-in has just noted its use: that is no reason to refuse this one.
+	h.faults.before("UpdateCredential", func() error { return authcore.ErrConflict })
+	h.signInTokens(s)
+	// Its owner has just unlinked it: from then on it opens nothing.
+	h.faults.before("UpdateCredential", func() error { return authcore.ErrCredentialNotFound })
+	h.present(s, "").refused(403, "registration_closed")
+}
+
 func TestDisabledUserCannotSignIn(t *testing.T) {
 	h := build(t)
 	s := newSigner(1)

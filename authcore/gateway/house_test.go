@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,7 +40,7 @@ type house struct {
 func build(t testing.TB, change ...func(*RealmConfig, *Site)) *house {
 	t.Helper()
 	h := &house{
-		t: t, now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), store: memstore.New(), faults: &faults{},
+		t: t, now: time.Date(2026, 11, 21, 11, 59, 0, 0, time.UTC), store: memstore.New(), faults: &faults{on: map[string]func() error{}},
 		log: new(bytes.Buffer), seen: new(signIns),
 	}
 	accounts, short := h.store.Stores(), h.store.ChallengeStores()
@@ -64,6 +63,7 @@ func build(t testing.TB, change ...func(*RealmConfig, *Site)) *house {
 	if h.gateway, err = New(h.realm, s); err != nil {
 		t.Fatal(err)
 	}
+	h.now = h.now.Add(time.Minute) // the process has been running for a while
 	return h
 }
 
@@ -290,27 +290,40 @@ func (plainPages) ServeAsset(w http.ResponseWriter, r *http.Request, name string
 	fmt.Fprint(w, "body{}")
 }
 
-// faults are the methods of stores that do not work at the moment.
+// faults are what happens in methods of stores before they do their work, or instead of it.
 type faults struct {
-	mu     sync.Mutex
-	broken []string
+	mu sync.Mutex
+	on map[string]func() error
 }
 
-func (f *faults) breakDown(methods ...string) {
+// before has f called before a method does its work, or instead of it where f answers an error.
+func (f *faults) before(method string, do func() error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.broken = methods
+	f.on[method] = do
 }
 
-func (f *faults) repair() { f.breakDown() }
+// breakDown has methods fail as a store does that cannot be reached.
+func (f *faults) breakDown(methods ...string) {
+	for _, m := range methods {
+		f.before(m, func() error { return fmt.Errorf("store at 10.9.8.7: connection refused: %w", authcore.ErrUnavailable) })
+	}
+}
+
+func (f *faults) repair() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.on)
+}
 
 func (f *faults) check(method string) error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if slices.Contains(f.broken, method) {
-		return fmt.Errorf("store at 10.9.8.7: connection refused: %w", authcore.ErrUnavailable)
+	do := f.on[method]
+	f.mu.Unlock()
+	if do == nil {
+		return nil
 	}
-	return nil
+	return do()
 }
 
 // faulty is a store whose methods break down one by one.
@@ -342,6 +355,20 @@ func (f faulty) CredentialByKey(ctx context.Context, kind authcore.Method, key s
 		return authcore.Credential{}, err
 	}
 	return f.Credentials.CredentialByKey(ctx, kind, key)
+}
+
+func (f faulty) CredentialsOf(ctx context.Context, userID string) ([]authcore.Credential, error) {
+	if err := f.check("CredentialsOf"); err != nil {
+		return nil, err
+	}
+	return f.Credentials.CredentialsOf(ctx, userID)
+}
+
+func (f faulty) UpdateCredential(ctx context.Context, c authcore.Credential) error {
+	if err := f.check("UpdateCredential"); err != nil {
+		return err
+	}
+	return f.Credentials.UpdateCredential(ctx, c)
 }
 
 func (f faulty) AddCredential(ctx context.Context, c authcore.Credential) error {

@@ -150,6 +150,9 @@ func TestBodyWithoutEnd(t *testing.T) {
 	r := h.request("POST", "challenge/create", huge)
 	r.ContentLength, r.TransferEncoding = -1, []string{"chunked"}
 	h.serve(r).refused(413, "too_large")
+	r = h.request("POST", "challenge/create", huge)
+	r.Body = unread{t} // who announces too much is refused at once
+	h.serve(r).refused(413, "too_large")
 	h.do("POST", "challenge/create", `{"a":"`+strings.Repeat("a", maxBody-8)+`"}`).ok(new(map[string]any))
 }
 

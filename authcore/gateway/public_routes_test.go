@@ -4,10 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/session"
 )
 
 func TestHealth(t *testing.T) {
@@ -183,6 +187,15 @@ type brokenPages struct{ plainPages }
 
 func (brokenPages) ServePage(http.ResponseWriter, *http.Request, Page) error {
 	return errors.New("template: no such variable")
+}
+
+// A store that is down may say so in the words of a verdict it could not reach.
+func TestUnavailableIsNeverAVerdict(t *testing.T) {
+	for _, verdict := range []error{authcore.ErrSessionNotFound, authcore.ErrChallengeNotFound, session.ErrInvalidGrant} {
+		if e := asError(fmt.Errorf("%w: %w", verdict, authcore.ErrUnavailable)); e.Code != "unavailable" {
+			t.Errorf("%v: %s", verdict, e.Code)
+		}
+	}
 }
 
 // An error that nobody expected is told without its text.

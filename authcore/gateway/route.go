@@ -54,7 +54,7 @@ func (g *Gateway) dispatch(w http.ResponseWriter, r *http.Request, sub string, v
 	to, ok := g.routes[sub]
 	if !ok {
 		i := strings.LastIndexByte(sub, '/') + 1
-		if to, ok = g.routes[sub[:i]+"*"]; !ok || sub[i:] == "" {
+		if to, ok = g.routes[sub[:i]+"*"]; !ok {
 			return errNotFound
 		}
 		r.SetPathValue("name", sub[i:])

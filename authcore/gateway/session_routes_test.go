@@ -67,6 +67,9 @@ func TestStolenRefreshTokenEndsTheFamily(t *testing.T) {
 	h.now = h.now.Add(time.Minute)
 	h.refresh(first.RefreshToken).refused(401, "invalid_grant")
 	h.refresh(second.RefreshToken).refused(401, "invalid_grant")
+	if h.signedInAs(second.bearer()) != "" {
+		t.Error("an access token of the family is still good")
+	}
 }
 
 func TestRefreshRefusals(t *testing.T) {

@@ -170,6 +170,16 @@ func TestListsOfAUserAreNeverNull(t *testing.T) {
 	}
 }
 
+// The page to sign in is opened with a return_to that leads away; the script goes where the answer says.
+func TestReturnToIsMadeSafe(t *testing.T) {
+	h := build(t)
+	var got signedInView
+	h.present(newSigner(1), `,"session":"cookie","return_to":"//evil.example"`).ok(&got)
+	if got.ReturnTo != "/" {
+		t.Errorf("return_to = %q", got.ReturnTo)
+	}
+}
+
 func TestChallengeSignRefusals(t *testing.T) {
 	h := build(t)
 	s, stranger := newSigner(1), newSigner(2)
@@ -370,6 +380,21 @@ func TestSignInWhileAStoreIsDown(t *testing.T) {
 		h.faults.breakDown("CreateChallenge")
 		h.do("POST", "challenge/create", `{}`).refused(503, "unavailable")
 	})
+}
+
+// A sign-in that fails at its last step leaves no session behind, which would stand in its owner's list and be nobody's.
+func TestSessionThatNobodyGot(t *testing.T) {
+	h := build(t)
+	s := newSigner(1)
+	h.faults.breakDown("CredentialsOf")
+	h.present(s, "").refused(503, "unavailable")
+	c, err := h.store.CredentialByKey(t.Context(), authcore.Wallet, s.address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left, err := h.store.SessionsOf(t.Context(), c.UserID, h.now); err != nil || len(left) != 0 {
+		t.Errorf("sessions: %v, %v", left, err)
+	}
 }
 
 // While the store of challenges was down the challenge was not spent (F5): the same answer is good once afterwards.
