@@ -2,9 +2,10 @@ package caddymodule
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
-	"strings"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -36,6 +37,7 @@ type Handler struct {
 	NoDefaultHeaders bool `json:"no_default_headers,omitempty"`
 
 	gateway *gateway.Gateway
+	logger  *slog.Logger
 }
 
 // Header is an identity header for the backend.
@@ -61,10 +63,14 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	site.Pages, site.Identified = pages.New(), identified
+	h.logger = ctx.Slogger()
+	site.Pages, site.Identified = sitePages(), identified
 	h.gateway, err = gateway.New(app.(*App).realm, site)
 	return err
 }
+
+// sitePages are the same for all sites, and made when the first one needs them.
+var sitePages = sync.OnceValue(pages.New)
 
 // site is the configuration of the gateway.
 func (h *Handler) site() (gateway.Site, error) {
@@ -113,7 +119,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if !refused {
 		return err
 	}
-	if handlerError := caddyhttp.Error(refusal.Status, refusal); errorRoute(r, handlerError) {
+	if handlerError := caddyhttp.Error(refusal.Status, told{refusal}); errorRoute(r, handlerError) {
+		if refusal.Err != nil {
+			h.logger.Error("request could not be decided", "code", refusal.Code, "error", refusal.Err)
+		}
 		return handlerError
 	}
 	h.gateway.WriteError(w, r, refusal)
@@ -133,86 +142,6 @@ func requestURI(r *http.Request) string {
 		r = &original
 	}
 	return r.URL.RequestURI()
-}
-
-// identified puts who a request is where the rest of Caddy looks for it.
-func identified(r *http.Request, id *authcore.Identity) {
-	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok {
-		return
-	}
-	// What another handler said before would win over the function below.
-	repl.DeleteByPrefix(userPlaceholder)
-	repl.Map(func(key string) (any, bool) {
-		field, ok := strings.CutPrefix(key, userPlaceholder)
-		if !ok {
-			return nil, false
-		}
-		// A field that is not known is empty too: left as it stands, the placeholder itself would pass for a user.
-		return userField(id, field), true
-	})
-}
-
-const userPlaceholder = "http.auth.user."
-
-func userField(id *authcore.Identity, field string) string {
-	if id == nil {
-		return ""
-	}
-	switch field {
-	case "id", "username":
-		return id.Username
-	case "subject":
-		return id.Subject
-	case "name":
-		return id.Name
-	case "email":
-		return id.Email
-	case "roles":
-		return strings.Join(id.Roles, ",")
-	case "wallet":
-		if len(id.Wallets) > 0 {
-			return id.Wallets[0]
-		}
-	case "methods":
-		names := make([]string, len(id.Methods))
-		for i, use := range id.Methods {
-			names[i] = string(use.Method)
-		}
-		return strings.Join(names, ",")
-	}
-	return ""
-}
-
-// errorRoute reports whether the server has an error route for this error. Where it has none, Caddy would answer with
-// the status alone.
-func errorRoute(r *http.Request, err caddyhttp.HandlerError) bool {
-	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if !ok || server.Errors == nil || len(server.Errors.Routes) == 0 {
-		return false
-	}
-	return handled(server.Errors.Routes, server.Errors.WithError(r, err))
-}
-
-// handled reports whether a request gets to a handler in these routes. handle_errors with status codes is a subroute
-// whose routes match by the code, so subroutes are looked into.
-func handled(routes caddyhttp.RouteList, r *http.Request) bool {
-	for _, route := range routes {
-		matches, err := route.MatcherSets.AnyMatchWithError(r)
-		if err != nil || !matches {
-			continue
-		}
-		for _, handler := range route.Handlers {
-			subroute, ok := handler.(*caddyhttp.Subroute)
-			if !ok || handled(subroute.Routes, r) {
-				return true
-			}
-		}
-		if route.Terminal {
-			return false
-		}
-	}
-	return false
 }
 
 var (
