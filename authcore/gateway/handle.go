@@ -157,11 +157,9 @@ func checkTarget(r *http.Request, websocket bool) *refused {
 	if r.Method == http.MethodConnect && !websocket {
 		return &refused{errBadConnect, "bad_request"}
 	}
-	for i := range len(r.Method) {
-		// Methods are case-sensitive (RFC 9110 section 9.1), yet many a backend folds them.
-		if c := r.Method[i]; !('A' <= c && c <= 'Z' || c == '-' || c == '_') {
-			return &refused{errBadTarget, "bad_request"}
-		}
+	// Methods are case-sensitive (RFC 9110 section 9.1), yet many a backend folds them.
+	if !policy.ValidMethod(r.Method) {
+		return &refused{errBadTarget, "bad_request"}
 	}
 	u := r.URL
 	if u.Opaque != "" || u.Path == "" || u.Path[0] != '/' || u.Scheme != "" && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {

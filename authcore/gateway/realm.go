@@ -144,6 +144,9 @@ func NewRealm(c RealmConfig) (*Realm, error) {
 	c.State.useGrants(r.grants.fingerprint(), c.Now())
 	r.keys = &token.KeyRing{Store: c.Stores.Keys, Now: c.Now, Rand: c.Rand}
 	r.issuer = &token.Issuer{Keys: r.keys, AccessTTL: c.AccessToken, Now: c.Now, Rand: c.Rand}
+	if err := r.issuer.Validate(); err != nil {
+		return nil, err
+	}
 	r.sessions = &session.Sessions{Store: c.Stores.Sessions, Idle: c.Idle, Absolute: c.Absolute, Refresh: c.RefreshToken, Now: c.Now, Rand: c.Rand}
 	if w := c.Wallet; w != nil {
 		r.wallet = &wallet.SignIn{
@@ -196,13 +199,13 @@ func (r *Realm) begun(ctx context.Context) error {
 // expiredGrace is how long an expired challenge is kept, so that who answers it late is told so.
 const expiredGrace = 5 * time.Minute
 
-// Clean deletes what has expired. It is to be called now and then, each minute say.
+// Clean deletes what has expired and rotates keys that are due. It is to be called now and then, each minute say.
 func (r *Realm) Clean(ctx context.Context) error {
 	now := r.Now()
 	r.State.clean(now)
 	_, err := r.Challenges.Challenges.DeleteExpiredChallenges(ctx, now.Add(-expiredGrace))
 	_, err2 := r.Stores.Sessions.DeleteExpiredSessions(ctx, now)
-	return errors.Join(err, err2)
+	return errors.Join(err, err2, r.keys.Refresh(ctx))
 }
 
 func remoteAddr(r *http.Request) netip.Addr {
