@@ -71,7 +71,7 @@ func (b *backend) serve(conn net.Conn) {
 		b.mu.Unlock()
 		if strings.EqualFold(strings.Join(a.values("Upgrade"), ","), "websocket") {
 			fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-				"Sec-WebSocket-Accept: %s\r\n\r\n", websocketAccept)
+				"Sec-WebSocket-Accept: %s\r\n%s\r\n", websocketAccept, header)
 			_, _ = io.Copy(conn, in) // an echo
 			return
 		}

@@ -78,7 +78,7 @@ func (g *gate) boot() {
 		g.t.Fatal(err)
 	}
 	g.process = exec.Command(binary, "run", "--config", file, "--adapter", "caddyfile")
-	g.process.Env = append(os.Environ(), "HOME="+g.dir, "XDG_DATA_HOME="+filepath.Join(g.dir, "data"),
+	g.process.Env = append(os.Environ(), asCaddy+"=1", "HOME="+g.dir, "XDG_DATA_HOME="+filepath.Join(g.dir, "data"),
 		"XDG_CONFIG_HOME="+filepath.Join(g.dir, "config"))
 	g.process.Env = append(g.process.Env, g.setup.env...)
 	g.process.Stdout, g.process.Stderr = g.output, g.output

@@ -189,6 +189,8 @@ func TestBackendCannotSetTheCookie(t *testing.T) {
 	for _, line := range []string{
 		"Set-Cookie: authgate=evil; Path=/", "set-cookie: authgate=evil", "Set-Cookie:  authgate =evil", "Set-Cookie: \tauthgate=evil",
 		"Set-Cookie: authgate=", "Set-Cookie: authgate", "Set-Cookie: authgate; Path=/",
+		"Set-Cookie: =authgate=evil", "Set-Cookie: Authgate=evil", "Set-Cookie: __Host-authgate=evil; Secure; Path=/",
+		"Set-Cookie: __Secure-authgate=evil; Secure; Domain=localhost",
 	} {
 		g.backend.mu.Lock()
 		g.backend.header = line + "\r\nSet-Cookie: app=1; Path=/\r\n"
@@ -198,6 +200,9 @@ func TestBackendCannotSetTheCookie(t *testing.T) {
 			if !slices.Equal(got, []string{"app=1; Path=/"}) {
 				t.Errorf("%s: %q sets %q", target, line, got)
 			}
+		}
+		if _, a := g.open(t, "/public/ws"); a.status != 101 || !slices.Equal(a.header.Values("Set-Cookie"), []string{"app=1; Path=/"}) {
+			t.Errorf("websocket: %q sets %q", line, a.header.Values("Set-Cookie"))
 		}
 	}
 }

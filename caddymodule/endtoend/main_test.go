@@ -5,53 +5,48 @@
 // backend stands reverse_proxy, which drops headers named in Connection, forwards trailers and keeps the raw path. Tests
 // of the handler alone cannot see that.
 //
-// AUTHGATE_BINARY names a Caddy that is built already. AUTHGATE_FULL=1 runs the loops under load at full size; without it
-// the same loops run shorter.
+// The Caddy under test is this test binary itself, started again as cmd/caddy is: so `go test` knows what it is made of, and
+// builds it with the race detector where it is asked to. AUTHGATE_BINARY names another one that is built already.
+// AUTHGATE_FULL=1 runs the loops under load at full size; without it the same loops run shorter.
 package endtoend
 
 import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	_ "github.com/caddy-authgate/authgate/caddymodule"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
 )
 
 // binary is the Caddy under test.
 var binary string
 
-func TestMain(m *testing.M) {
-	os.Exit(run(m))
-}
+// asCaddy is set in the environment of child processes.
+const asCaddy = "AUTHGATE_TEST_AS_CADDY"
 
-func run(m *testing.M) int {
-	binary = os.Getenv("AUTHGATE_BINARY")
-	if binary != "" {
-		return m.Run()
+func TestMain(m *testing.M) {
+	if os.Getenv(asCaddy) != "" {
+		caddycmd.Main()
+		return
 	}
-	dir, err := os.MkdirTemp("", "authgate-endtoend-")
+	var err error
+	if binary = os.Getenv("AUTHGATE_BINARY"); binary == "" {
+		binary, err = os.Executable()
+	}
+	if err == nil {
+		_, err = os.Stat(binary) // also tells the cache of test results that they depend on it
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return 1
+		os.Exit(1)
 	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "caddy")
-	args := []string{"build", "-o", binary}
-	env := append(os.Environ(), "CGO_ENABLED=0")
-	if raceEnabled {
-		// The process under test is watched too; a race it reports fails the test that ran it.
-		args, env = append(args, "-race"), append(os.Environ(), "CGO_ENABLED=1")
-	}
-	build := exec.Command("go", append(args, "github.com/caddy-authgate/authgate/caddymodule/cmd/caddy")...)
-	build.Env = env
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
+	os.Exit(m.Run())
 }
 
 // load is how often a loop under load runs: full where AUTHGATE_FULL is set, else short.
