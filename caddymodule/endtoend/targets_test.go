@@ -14,7 +14,7 @@ func TestOddMethods(t *testing.T) {
 	for name, lines := range g.outsiders(t) {
 		for _, line := range []string{
 			"CONNECT /public/x", "CONNECT /reports/x", "CONNECT backend.example:80", "CONNECT %HOST%", "get /public/x", "gEt /public/x", "Post /public/x",
-			"GET* /public/x", "G.ET /public/x", "* /public/x", "x /public/x", "M-SEARCH* /public/x",
+			"x /public/x", "GETs /public/x",
 		} {
 			a := g.send(t, message(line+" HTTP/1.1", append([]string{hostLine}, lines...), ""))
 			if a.status != 400 && a.status != 405 && a.status != 501 {
