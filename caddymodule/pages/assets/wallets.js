@@ -16,9 +16,8 @@ export function find(changed) {
 
 	addEventListener('eip6963:announceProvider', ({ detail }) => {
 		const { info, provider } = detail ?? {};
+		if (typeof info?.uuid !== 'string' || typeof provider?.request !== 'function' || announced.size >= most) return;
 		// A wallet may announce itself late and more than once: its uuid tells.
-		if (typeof info?.uuid !== 'string' || typeof provider?.request !== 'function' || announced.has(info.uuid)) return;
-		if (announced.size >= most) return;
 		announced.set(info.uuid, { id: info.uuid, name: plain(info.name), icon: image(info.icon), provider });
 		report();
 	});
