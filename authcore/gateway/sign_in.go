@@ -66,7 +66,7 @@ type tokensView struct {
 func (g *Gateway) writeTokens(w http.ResponseWriter, r *http.Request, id *authcore.Identity, access string, expires time.Time, refresh string) error {
 	return writeJSON(w, r, tokensView{
 		AccessToken: access, RefreshToken: refresh, TokenType: "Bearer",
-		ExpiresIn: int64(expires.Sub(g.realm.Now()) / time.Second), User: viewUser(id),
+		ExpiresIn: expires.Unix() - g.realm.Now().Unix(), User: viewUser(id),
 	})
 }
 

@@ -28,7 +28,7 @@ test('a front end signs in with its own button', async () => {
 	const page = await open(browser, gate.origin, { wallets: [good] });
 	try {
 		await page.goto(`${gate.origin}/auth/sign-in`);
-		const { user } = await page.evaluate(`${frontEnd}; signIn(window.ethereum)`);
+		const { user } = await page.evaluate(`(() => { ${frontEnd}; return signIn(window.ethereum); })()`);
 		assert.deepEqual(user.wallets, [good.account.address]);
 		const session = await page.evaluate(() => fetch('/auth/session').then((r) => r.json()));
 		assert.equal(session.user.id, user.id);
