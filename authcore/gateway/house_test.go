@@ -238,11 +238,17 @@ func (h *house) signInCookie(s signer, headers ...string) []string {
 	return []string{"Cookie", pair}
 }
 
-// signedInAs answers the user behind headers, "" where they make nobody.
+// signedInAs answers the user behind headers, "" where they make nobody; the door to the backend must agree.
 func (h *house) signedInAs(headers []string) string {
 	h.t.Helper()
+	r := h.request("GET", "", "", headers...)
+	r.URL.Path = "/reports"
+	passed := h.serve(r).Code == http.StatusTeapot
 	a := h.do("GET", "session", "", headers...)
-	if a.Code == http.StatusUnauthorized {
+	if passed != (a.Code == http.StatusOK) {
+		h.t.Fatalf("passed to the backend: %v, but GET session answers %d", passed, a.Code)
+	}
+	if !passed {
 		a.refused(401, "unauthenticated")
 		return ""
 	}
