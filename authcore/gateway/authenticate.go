@@ -77,8 +77,7 @@ func newTicketCache() *ticketCache {
 // identify says who sent the request. The cookie has been taken out of it before; an access token that is accepted is
 // taken out here. A bearer token decides alone: a program that sends one means it, and a cookie beside it must not lend
 // it more.
-func (g *Gateway) identify(r *http.Request, cookie string, hasCookie bool) visitor {
-	now := g.realm.Now()
+func (g *Gateway) identify(r *http.Request, now time.Time, cookie string, hasCookie bool) visitor {
 	if tok, present := bearerToken(r.Header); present {
 		v := visitor{via: byBearer}
 		t, err := g.verify(r.Context(), tok, now)

@@ -107,18 +107,16 @@ func isOwnCookie(name string) bool {
 
 // withoutOwn answers a Cookie line without the gateway's cookies; the others stand as they were sent.
 func withoutOwn(line string) string {
-	var b strings.Builder
+	var few [8]string // most requests have no more, and need no list on the heap
+	kept := few[:0]
 	for line != "" {
 		var pair string
 		pair, line, _ = strings.Cut(line, ";")
-		name, _, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
-		if isOwnCookie(strings.TrimRight(name, " \t")) || strings.Trim(pair, " \t") == "" {
-			continue
+		pair = strings.Trim(pair, " \t")
+		name, _, _ := strings.Cut(pair, "=")
+		if pair != "" && !isOwnCookie(strings.TrimRight(name, " \t")) {
+			kept = append(kept, pair)
 		}
-		if b.Len() > 0 {
-			b.WriteString("; ")
-		}
-		b.WriteString(strings.Trim(pair, " \t"))
 	}
-	return b.String()
+	return strings.Join(kept, "; ")
 }

@@ -20,7 +20,7 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) erro
 	websocket := isWebsocket(r)
 	g.strip.strip(r, websocket)
 	cookie, hasCookie := g.cookie.take(r.Header)
-	v := g.identify(r, cookie, hasCookie)
+	v := g.identify(r, start, cookie, hasCookie)
 	if g.site.Identified != nil {
 		g.site.Identified(r, v.identity)
 	}

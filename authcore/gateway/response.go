@@ -14,6 +14,8 @@ type responseFilter struct {
 	setCookie string // the gateway's own Set-Cookie; may be empty
 	private   bool   // the answer is for this visitor: shared caches must not keep it unless the backend says how
 	wrote     bool
+
+	cacheControl [1]string // what filter sets, if it does
 }
 
 func (f *responseFilter) WriteHeader(status int) {
@@ -35,9 +37,11 @@ func (f *responseFilter) filter(status int) {
 	f.wrote = true
 	if f.setCookie != "" {
 		h["Set-Cookie"] = append(h["Set-Cookie"], f.setCookie)
-		h["Cache-Control"] = []string{"no-store"}
+		f.cacheControl[0] = "no-store"
+		h["Cache-Control"] = f.cacheControl[:]
 	} else if f.private && h["Cache-Control"] == nil {
-		h["Cache-Control"] = []string{"private"}
+		f.cacheControl[0] = "private"
+		h["Cache-Control"] = f.cacheControl[:]
 	}
 }
 

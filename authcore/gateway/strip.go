@@ -98,7 +98,10 @@ func (s *stripper) strip(r *http.Request, websocket bool) {
 func (s *stripper) connection(h http.Header, lines []string, websocket bool) {
 	for _, line := range lines {
 		for name := range strings.SplitSeq(line, ",") {
-			if name = strings.Trim(name, " \t"); !strings.EqualFold(name, "upgrade") {
+			switch name = strings.Trim(name, " \t"); {
+			case strings.EqualFold(name, "keep-alive"):
+				delete(h, "Keep-Alive") // as below, without the work for a name that nearly every browser sends
+			case !strings.EqualFold(name, "upgrade"):
 				h.Del(name)
 			}
 		}

@@ -22,6 +22,9 @@ const (
 // strict refuses the non-canonical spellings in which unused trailing bits are set.
 var strict = base64.RawURLEncoding.Strict()
 
+// maxEncoded has room for the longest secret in base64.
+const maxEncoded = (idSize+familySize+secretSize)*4/3 + 1
+
 // cookieSecret is what the cookie of a browser carries: base64url(id | secret).
 type cookieSecret struct {
 	id     string
@@ -84,11 +87,12 @@ func (t refreshToken) successor(salt [32]byte) refreshToken {
 // decodeExactly fills dst with what s encodes, and reports whether s is the one canonical spelling of exactly that many
 // bytes. The length of s is compared too because the decoder skips line breaks.
 func decodeExactly(dst []byte, s string) bool {
-	if len(s) != strict.EncodedLen(len(dst)) {
+	var text [maxEncoded]byte // spares the garbage collector a copy in every request
+	if len(s) != strict.EncodedLen(len(dst)) || len(s) > len(text) {
 		return false
 	}
-	raw, err := strict.DecodeString(s)
-	return err == nil && copy(dst, raw) == len(dst)
+	n, err := strict.Decode(dst, text[:copy(text[:], s)])
+	return err == nil && n == len(dst)
 }
 
 // equal compares two hashes in constant time.
