@@ -35,6 +35,9 @@ func TestMain(m *testing.M) {
 		caddycmd.Main()
 		return
 	}
+	if os.Getenv(asBackend) != "" {
+		os.Exit(serveBenchmark())
+	}
 	var err error
 	if binary = os.Getenv("AUTHGATE_BINARY"); binary == "" {
 		binary, err = os.Executable()

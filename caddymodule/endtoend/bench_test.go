@@ -1,0 +1,348 @@
+package endtoend
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// BenchmarkServer measures what authgate adds to a whole Caddy: a process with two sites that differ only in one having
+// authgate, both before the same backend in a process of its own, under load over loopback.
+//
+// The same requests go to both sites in rounds, in turns, so that whatever else the machine does hits both.
+// "throughput-ratio" is the median over the turns; "cpu" is user and system time of Caddy's process over all rounds.
+// On a noisy machine the latter is the steadier figure.
+func BenchmarkServer(b *testing.B) {
+	s := startServers(b)
+	cookie, bearer := s.signIn(b, `,"session":"cookie"`), s.signIn(b, "")
+	for _, c := range []struct {
+		name   string
+		lines  string
+		status int
+	}{
+		{"cookie", browserLines + "Cookie: theme=dark; " + cookie, 200},
+		{"bearer", programLines + "Authorization: Bearer " + bearer, 200},
+		// What refusing costs, against passing the same request on.
+		{"refused-navigation", strings.TrimSuffix(browserLines, "\r\n"), 302},
+		{"refused-program", strings.TrimSuffix(programLines, "\r\n"), 401},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			s.compare(b, c.lines, c.status)
+		})
+	}
+}
+
+const (
+	browserLines = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n" +
+		"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Language: en-US,en;q=0.5\r\n" +
+		"Accept-Encoding: gzip, deflate, br, zstd\r\nConnection: keep-alive\r\nReferer: http://localhost/reports\r\n" +
+		"Upgrade-Insecure-Requests: 1\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\n" +
+		"Sec-Fetch-Site: same-origin\r\nSec-Fetch-User: ?1\r\nPriority: u=0, i\r\n"
+	programLines = "User-Agent: example/1.0\r\nAccept: */*\r\nAccept-Encoding: gzip\r\n"
+)
+
+// The sizes of a comparison. A round takes some tenths of a second: the kernel counts CPU time in steps of 10 ms.
+const (
+	benchConns  = 8
+	benchRound  = 4000 // requests
+	benchRounds = 30   // on each site
+)
+
+func (s *servers) compare(b *testing.B, lines string, status int) {
+	plain := s.load(b, s.plain, lines, 200)
+	gated := s.load(b, s.gated, lines, status)
+	plain(b)
+	gated(b)
+	var ratios []float64
+	var cpuPlain, cpuGated time.Duration
+	requests := 0
+	for b.Loop() {
+		for i := range benchRounds {
+			var t1, t2, c1, c2 time.Duration
+			if i%2 == 0 {
+				t1, c1 = plain(b)
+				t2, c2 = gated(b)
+			} else {
+				t2, c2 = gated(b)
+				t1, c1 = plain(b)
+			}
+			ratios = append(ratios, float64(t1)/float64(t2))
+			cpuPlain, cpuGated, requests = cpuPlain+c1, cpuGated+c2, requests+benchRound
+		}
+	}
+	each := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(requests) }
+	slices.Sort(ratios)
+	b.ReportMetric(0, "ns/op") // it would be that of all rounds
+	b.ReportMetric(ratios[len(ratios)/2], "throughput-ratio")
+	b.ReportMetric(each(cpuPlain), "cpu-without-µs/op")
+	b.ReportMetric(each(cpuGated), "cpu-with-µs/op")
+	b.ReportMetric(each(cpuGated-cpuPlain), "cpu-added-µs/op")
+}
+
+// load answers a function that sends a round of requests over connections that stay open, and tells how long it took and
+// how much CPU time Caddy spent.
+func (s *servers) load(b *testing.B, address, lines string, status int) func(*testing.B) (took, cpu time.Duration) {
+	b.Helper()
+	text := []byte("GET /reports/2026/q3?page=2 HTTP/1.1\r\nHost: " + address + "\r\n" + lines + "\r\n\r\n")
+	var conns [benchConns]*keptConn
+	for i := range conns {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { conn.Close() })
+		conns[i] = &keptConn{conn, bufio.NewReader(conn)}
+	}
+	return func(b *testing.B) (time.Duration, time.Duration) {
+		cpu, start := s.cpu(b), time.Now()
+		done := make(chan error, benchConns)
+		for _, c := range conns {
+			go func() {
+				var err error
+				for i := 0; i < benchRound/benchConns && err == nil; i++ {
+					err = c.ask(text, status)
+				}
+				done <- err
+			}()
+		}
+		var errs []error
+		for range conns {
+			errs = append(errs, <-done)
+		}
+		took := time.Since(start)
+		if err := errors.Join(errs...); err != nil {
+			b.Fatal(err)
+		}
+		return took, s.cpu(b) - cpu
+	}
+}
+
+// keptConn is an HTTP client that costs so little that it is not what is measured.
+type keptConn struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func (c *keptConn) ask(text []byte, status int) error {
+	if _, err := c.Write(text); err != nil {
+		return err
+	}
+	line, err := c.in.ReadSlice('\n')
+	if err != nil {
+		return err
+	}
+	if got, err := strconv.Atoi(string(line[9:12])); err != nil || got != status {
+		return fmt.Errorf("answered %q, want %d", line, status)
+	}
+	size := 0
+	for {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if len(line) <= 2 {
+			_, err := c.in.Discard(size)
+			return err
+		}
+		if value, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
+			if size, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// servers are a Caddy with two sites, and the backend of both.
+type servers struct {
+	plain, gated string // addresses
+	caddy        *exec.Cmd
+}
+
+func startServers(b *testing.B) *servers {
+	b.Helper()
+	s := &servers{plain: freeAddress(b), gated: freeAddress(b)}
+
+	self := exec.Command(os.Args[0])
+	self.Env = append(os.Environ(), asBackend+"=1")
+	self.Stderr = os.Stderr
+	out, err := self.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	run(b, self)
+	backend, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+
+	dir := b.TempDir()
+	config := filepath.Join(dir, "Caddyfile")
+	text := fmt.Sprintf(`{
+	admin off
+	auto_https off
+	persist_config off
+	authgate {
+		store sqlite %s
+		registration open
+		rate_limit off
+		session {
+			access_token 1h
+		}
+	}
+}
+http://%s {
+	reverse_proxy %s
+}
+http://%s {
+	authgate {
+		allow role admin /admin/*
+		allow anyone /public/*
+		allow signed_in /reports/*
+	}
+	reverse_proxy %[3]s
+}
+`, filepath.Join(dir, "authgate.db"), s.plain, strings.TrimSpace(backend), s.gated)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	s.caddy = exec.Command(binary, "run", "--config", config, "--adapter", "caddyfile")
+	s.caddy.Env = append(os.Environ(), asCaddy+"=1", "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	log := new(output)
+	s.caddy.Stdout, s.caddy.Stderr = log, log
+	run(b, s.caddy)
+	if !eventually(30*time.Second, func() bool {
+		resp, err := http.Get("http://" + s.gated + "/auth/health/ready")
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	}) {
+		b.Fatalf("Caddy does not answer: %s", log)
+	}
+	return s
+}
+
+// run starts a process that ends with the benchmark.
+func run(b *testing.B, p *exec.Cmd) {
+	b.Helper()
+	if err := p.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = p.Process.Kill()
+		_ = p.Wait()
+	})
+}
+
+func freeAddress(b *testing.B) string {
+	b.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// signIn answers a cookie or an access token; more holds further members of the request.
+func (s *servers) signIn(b *testing.B, more string) string {
+	b.Helper()
+	post := func(route, body string, answer any) http.Header {
+		b.Helper()
+		resp, err := http.Post("http://"+s.gated+"/auth/"+route, "application/json", strings.NewReader(body))
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			b.Fatalf("%s: %d %s %v", route, resp.StatusCode, text, err)
+		}
+		if err := json.Unmarshal(text, answer); err != nil {
+			b.Fatal(err)
+		}
+		return resp.Header
+	}
+	alice := walletOf("alice")
+	var asked struct{ ChallengeMessage string }
+	post("challenge/create", fmt.Sprintf(`{"address":%q}`, alice.address), &asked)
+	var tokens signedIn
+	header := post("challenge/sign", fmt.Sprintf(`{"challenge":%q,"signature":%q%s}`,
+		asked.ChallengeMessage, alice.sign(asked.ChallengeMessage), more), &tokens)
+	if cookie, _, ok := strings.Cut(header.Get("Set-Cookie"), ";"); ok {
+		return cookie
+	}
+	return tokens.AccessToken
+}
+
+// cpu is the user and system time that Caddy's process has spent (proc(5): fields 14 and 15, in ticks of 10 ms).
+func (s *servers) cpu(b *testing.B) time.Duration {
+	b.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.caddy.Process.Pid))
+	if err != nil {
+		b.Skip("needs Linux: ", err)
+	}
+	// The second field is the name in parentheses, which may have spaces.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	var ticks time.Duration
+	for _, f := range fields[11:13] {
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ticks += time.Duration(n)
+	}
+	return ticks * 10 * time.Millisecond
+}
+
+// asBackend is set in the environment of the process that is the backend of a benchmark.
+const asBackend = "AUTHGATE_TEST_AS_BACKEND"
+
+// serveBenchmark is a backend that answers everything alike and costs little. It tells its address on standard output.
+func serveBenchmark() int {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Println(ln.Addr())
+	body := strings.Repeat("All is well. ", 80)
+	answer := []byte(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		go func() {
+			defer conn.Close()
+			in := bufio.NewReader(conn)
+			for {
+				line, err := in.ReadSlice('\n')
+				if err != nil {
+					return
+				}
+				if len(line) > 2 {
+					continue
+				}
+				if _, err := conn.Write(answer); err != nil {
+					return
+				}
+			}
+		}()
+	}
+}
