@@ -125,7 +125,7 @@ func (c config) goBuild(caddyVersion string) ([]string, error) {
 		return nil, errors.New("other replacements than of this module by this checkout need xcaddy; " + get)
 	}
 	if c.CaddyVersion != caddyVersion {
-		return nil, fmt.Errorf("Caddy %s needs xcaddy, go.mod has %s; %s", c.CaddyVersion, caddyVersion, get)
+		return nil, fmt.Errorf("version %s of Caddy needs xcaddy, go.mod has %s; %s", c.CaddyVersion, caddyVersion, get)
 	}
 	return []string{
 		"go", "build", "-o", c.Output, "-trimpath", "-ldflags=-w -s", "-tags=nobadger,nomysql,nopgx", "./caddymodule/cmd/caddy",
