@@ -145,9 +145,9 @@ func TestAuthTime(t *testing.T) {
 		want time.Time
 	}{
 		{"none", nil, time.Time{}},
-		{"one", []MethodUse{{Wallet, early}}, early},
-		{"the latest last", []MethodUse{{Wallet, early}, {Passkey, late}}, late},
-		{"the latest first", []MethodUse{{Passkey, late}, {Wallet, early}}, late},
+		{"one", []MethodUse{{Method: Wallet, Time: early}}, early},
+		{"the latest last", []MethodUse{{Method: Wallet, Time: early}, {Method: Passkey, Time: late}}, late},
+		{"the latest first", []MethodUse{{Method: Passkey, Time: late}, {Method: Wallet, Time: early}}, late},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := (Session{Methods: c.uses}).AuthTime(); !got.Equal(c.want) {
@@ -157,5 +157,21 @@ func TestAuthTime(t *testing.T) {
 				t.Errorf("identity: %s", got)
 			}
 		})
+	}
+}
+
+func TestEvidence(t *testing.T) {
+	for _, c := range []struct {
+		use  MethodUse
+		want bool
+	}{
+		{MethodUse{Method: Wallet}, true},
+		{MethodUse{Method: Password}, true},
+		{MethodUse{Method: Passkey, UserVerified: true}, true},
+		{MethodUse{Method: Passkey, DeviceBound: true}, false},
+	} {
+		if got := c.use.Evidence(); got != c.want {
+			t.Errorf("%+v: %v", c.use, got)
+		}
 	}
 }

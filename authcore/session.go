@@ -5,11 +5,21 @@ import (
 	"time"
 )
 
-// MethodUse says that a session was opened, or stepped up, with a method at a time.
+// MethodUse says that a session was opened, or stepped up, with a method at a time, and what that proved.
 type MethodUse struct {
 	Method Method
 	Time   time.Time
+	// UserVerified says that at this very use the authenticator verified its user, by PIN or biometrics (WebAuthn Level 3
+	// section 4, "user verification"). Only passkeys tell; for any other method it is false.
+	UserVerified bool
+	// DeviceBound says that the key used cannot leave its authenticator: a passkey that is not backup eligible. For any
+	// other method it is false.
+	DeviceBound bool
 }
+
+// Evidence reports whether rules that ask how somebody signed in may count this use. A passkey whose user was not verified
+// proves that somebody has the device, not that it is its owner.
+func (u MethodUse) Evidence() bool { return u.Method != Passkey || u.UserVerified }
 
 // Session is one sign-in on one device.
 type Session struct {

@@ -14,7 +14,7 @@ var (
 	alice = &authcore.Identity{
 		Subject: "u1", Username: "alice", Email: "Alice@Example.com", Roles: []string{"editor"},
 		Wallets: []string{"0x52908400098527886E0F7030069857D2E4169EE7", "eip155:10:0x8617E340B3D01FA5F11F306F4090FD50E238070D"},
-		Methods: []authcore.MethodUse{{Method: authcore.Wallet, Time: noon.Add(-time.Hour)}, {Method: authcore.Passkey, Time: noon.Add(-10 * time.Minute)}},
+		Methods: []authcore.MethodUse{{Method: authcore.Wallet, Time: noon.Add(-time.Hour)}, {Method: authcore.Passkey, Time: noon.Add(-10 * time.Minute), UserVerified: true}},
 	}
 	admin = &authcore.Identity{Subject: "u2", Username: "root", Roles: []string{"admin"}, Methods: []authcore.MethodUse{{Method: authcore.Password, Time: noon}}}
 )
@@ -251,6 +251,29 @@ func TestStepUp(t *testing.T) {
 		if d := p.Judge(get("/", nil)); d.Verdict != SignIn {
 			t.Errorf("%s: signed out: %v", test.name, d)
 		}
+	}
+}
+
+// Somebody signs in with a security key that was lost, or left on a desk: it answers a touch without asking for its owner.
+func TestPasskeyWithoutUserVerificationIsNoEvidence(t *testing.T) {
+	who := *alice
+	who.Methods = []authcore.MethodUse{{Method: authcore.Passkey, Time: noon, DeviceBound: true}}
+	for name, rule := range map[string]Rule{
+		"with":   {SignedIn: true, With: []authcore.Method{authcore.Passkey}},
+		"within": {SignedIn: true, Within: time.Hour},
+	} {
+		if d := mustCompile(t, rule).Judge(get("/", &who)); d.Verdict != StepUp {
+			t.Errorf("%s: %v", name, d)
+		}
+	}
+	// Where nothing is asked about the sign-in, it is one.
+	if d := mustCompile(t, Rule{SignedIn: true}).Judge(get("/", &who)); d.Verdict != Allow {
+		t.Error(d)
+	}
+	// Another method of the session still counts.
+	who.Methods = append(who.Methods, authcore.MethodUse{Method: authcore.Wallet, Time: noon})
+	if d := mustCompile(t, Rule{SignedIn: true, Within: time.Hour}).Judge(get("/", &who)); d.Verdict != Allow {
+		t.Error(d)
 	}
 }
 

@@ -30,8 +30,10 @@ type Rule struct {
 	Methods []string       // HTTP methods, in upper case, each of them itself only (GET is not HEAD); none: any
 	From    []netip.Prefix // addresses of clients; none: any
 
-	With   []authcore.Method // the session was opened, or stepped up, with one of these; none: any
-	Within time.Duration     // and that was no longer ago than this; 0: at any time
+	// With asks that the session was opened, or stepped up, with one of these methods; none: any. A passkey counts, here
+	// and for Within, only where the authenticator verified its user at that use (authcore.MethodUse.Evidence).
+	With   []authcore.Method
+	Within time.Duration // and that was no longer ago than this; 0: at any time
 }
 
 // compiled is a rule in the form in which it is judged.
@@ -232,7 +234,7 @@ func (c *compiled) proven(id *authcore.Identity, now time.Time) bool {
 		return true
 	}
 	for _, use := range id.Methods {
-		if len(c.with) > 0 && !slices.Contains(c.with, use.Method) {
+		if !use.Evidence() || len(c.with) > 0 && !slices.Contains(c.with, use.Method) {
 			continue
 		}
 		if c.within == 0 || now.Sub(use.Time) <= c.within {

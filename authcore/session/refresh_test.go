@@ -272,7 +272,7 @@ func TestRefreshKeepsStepUp(t *testing.T) {
 	opened, token := open(t, s, false)
 	c.move(time.Minute)
 	store.beforeUpdate = func() {
-		if _, err := s.StepUp(t.Context(), opened.ID, authcore.Passkey); err != nil {
+		if _, err := s.StepUp(t.Context(), opened.ID, authcore.MethodUse{Method: authcore.Passkey}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -41,22 +41,23 @@ type Sessions struct {
 // Opening is a sign-in that has been proven and becomes a session.
 type Opening struct {
 	UserID    string
-	Origin    string // the site, "https://app.example.com"
-	Method    authcore.Method
-	Cookie    bool   // a browser's session, resumed by cookie; else a program's, continued by refresh tokens
-	ClientIP  string // for the user's list of sessions; cut to 256 bytes
-	UserAgent string // the same
+	Origin    string             // the site, "https://app.example.com"
+	Use       authcore.MethodUse // what was proven; its Time becomes the time of the opening
+	Cookie    bool               // a browser's session, resumed by cookie; else a program's, continued by refresh tokens
+	ClientIP  string             // for the user's list of sessions; cut to 256 bytes
+	UserAgent string             // the same
 }
 
 // Open stores a new session and answers it with its secret: what the cookie carries, or the first refresh token. Its
 // error is authcore.ErrUserNotFound where the account was deleted meanwhile, or authcore.ErrUnavailable.
 func (s *Sessions) Open(ctx context.Context, o Opening) (authcore.Session, string, error) {
 	now := s.now()
+	o.Use.Time = now
 	opened := authcore.Session{
 		UserID:    o.UserID,
 		Origin:    o.Origin,
 		Cookie:    o.Cookie,
-		Methods:   []authcore.MethodUse{{Method: o.Method, Time: now}},
+		Methods:   []authcore.MethodUse{o.Use},
 		Created:   now,
 		LastSeen:  now,
 		Until:     now.Add(orDefault(s.Absolute, defaultAbsolute)),
@@ -133,8 +134,9 @@ func (s *Sessions) Verify(ctx context.Context, secret string) (authcore.Session,
 	return found, nil
 }
 
-// StepUp notes that the user of a live session has proven a method just now. Its errors are those of Resume.
-func (s *Sessions) StepUp(ctx context.Context, id string, method authcore.Method) (authcore.Session, error) {
+// StepUp notes that the user of a live session has proven something just now; the Time of use becomes that. What was
+// proven earlier by the same method counts no more. Its errors are those of Resume.
+func (s *Sessions) StepUp(ctx context.Context, id string, use authcore.MethodUse) (authcore.Session, error) {
 	for range maxTries {
 		found, err := s.session(ctx, id)
 		if err != nil {
@@ -144,8 +146,8 @@ func (s *Sessions) StepUp(ctx context.Context, id string, method authcore.Method
 		if !found.Live(now) {
 			return authcore.Session{}, fmt.Errorf("session: step up: expired: %w", authcore.ErrSessionNotFound)
 		}
-		use := authcore.MethodUse{Method: method, Time: now}
-		if i := slices.IndexFunc(found.Methods, func(u authcore.MethodUse) bool { return u.Method == method }); i >= 0 {
+		use.Time = now
+		if i := slices.IndexFunc(found.Methods, func(u authcore.MethodUse) bool { return u.Method == use.Method }); i >= 0 {
 			found.Methods[i] = use
 		} else {
 			found.Methods = append(found.Methods, use)

@@ -200,7 +200,7 @@ func TestEndedSessionStaysEnded(t *testing.T) {
 	wantErr(t, "Resume that was on its way", err, authcore.ErrSessionNotFound)
 	_, err = s.Resume(t.Context(), secret)
 	wantErr(t, "Resume", err, authcore.ErrSessionNotFound)
-	_, err = s.StepUp(t.Context(), opened.ID, authcore.Passkey)
+	_, err = s.StepUp(t.Context(), opened.ID, authcore.MethodUse{Method: authcore.Passkey})
 	wantErr(t, "StepUp", err, authcore.ErrSessionNotFound)
 	if err := s.End(t.Context(), opened.ID); err != nil {
 		t.Errorf("End of an ended session: %v", err)
@@ -218,7 +218,7 @@ func TestResumeRace(t *testing.T) {
 		wg.Go(func() {
 			var err error
 			if n == 7 {
-				_, err = i.StepUp(t.Context(), opened.ID, authcore.Passkey)
+				_, err = i.StepUp(t.Context(), opened.ID, authcore.MethodUse{Method: authcore.Passkey})
 			} else {
 				_, err = i.Resume(t.Context(), secret)
 			}
@@ -240,7 +240,7 @@ func TestResumeAfterLostRaceReadsAgain(t *testing.T) {
 	opened, secret := open(t, s, true)
 	c.move(time.Minute)
 	store.beforeUpdate = func() {
-		if _, err := s.StepUp(t.Context(), opened.ID, authcore.Passkey); err != nil {
+		if _, err := s.StepUp(t.Context(), opened.ID, authcore.MethodUse{Method: authcore.Passkey}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -254,12 +254,12 @@ func TestStepUp(t *testing.T) {
 	s, _, c := setup(t)
 	opened, secret := open(t, s, true)
 	c.move(time.Minute)
-	got, err := s.StepUp(t.Context(), opened.ID, authcore.Password)
+	got, err := s.StepUp(t.Context(), opened.ID, authcore.MethodUse{Method: authcore.Password})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.move(time.Minute)
-	got, err = s.StepUp(t.Context(), got.ID, authcore.Wallet)
+	got, err = s.StepUp(t.Context(), got.ID, authcore.MethodUse{Method: authcore.Wallet, Time: start.Add(time.Hour)}) // a time of the caller's does not count
 	want := []authcore.MethodUse{{Method: authcore.Wallet, Time: start.Add(2 * time.Minute)}, {Method: authcore.Password, Time: start.Add(time.Minute)}}
 	if err != nil || !reflect.DeepEqual(got.Methods, want) || !got.AuthTime().Equal(c.Now()) {
 		t.Errorf("%+v, %v", got, err)
@@ -267,9 +267,20 @@ func TestStepUp(t *testing.T) {
 	if stored, err := s.Verify(t.Context(), secret); err != nil || !reflect.DeepEqual(stored, got) {
 		t.Errorf("stored %+v, %v", stored, err)
 	}
+	// What is proven is kept, and what the same method proved earlier is not: a passkey whose user was verified an hour ago
+	// says nothing of who touched it now.
+	for _, use := range []authcore.MethodUse{
+		{Method: authcore.Passkey, UserVerified: true, DeviceBound: true}, {Method: authcore.Passkey},
+	} {
+		got, err = s.StepUp(t.Context(), opened.ID, use)
+		use.Time = c.Now()
+		if err != nil || len(got.Methods) != 3 || got.Methods[2] != use {
+			t.Errorf("%+v, %v; want %+v", got.Methods, err, use)
+		}
+	}
 	// Proving something does not bring an expired session back.
 	c.move(30 * 24 * time.Hour)
-	_, err = s.StepUp(t.Context(), opened.ID, authcore.Wallet)
+	_, err = s.StepUp(t.Context(), opened.ID, authcore.MethodUse{Method: authcore.Wallet})
 	wantErr(t, "StepUp", err, authcore.ErrSessionNotFound)
 }
 
@@ -285,7 +296,7 @@ func TestStoreDown(t *testing.T) {
 			_, _, openErr := s.Open(t.Context(), Opening{UserID: "u-1"})
 			_, resumeErr := s.Resume(t.Context(), cookie)
 			_, verifyErr := s.Verify(t.Context(), cookie)
-			_, stepErr := s.StepUp(t.Context(), opened.ID, authcore.Wallet)
+			_, stepErr := s.StepUp(t.Context(), opened.ID, authcore.MethodUse{Method: authcore.Wallet})
 			_, next, refreshErr := s.Refreshed(t.Context(), refresh)
 			for what, err := range map[string]error{
 				"Open": openErr, "Resume": resumeErr, "Verify": verifyErr, "StepUp": stepErr, "Refreshed": refreshErr,

@@ -105,7 +105,7 @@ func setup(t testing.TB) (*Sessions, *shaky, *clock) {
 func open(t testing.TB, s *Sessions, cookie bool) (authcore.Session, string) {
 	t.Helper()
 	opened, secret, err := s.Open(t.Context(), Opening{
-		UserID: "u-1", Origin: "https://app.example.com", Method: authcore.Wallet, Cookie: cookie,
+		UserID: "u-1", Origin: "https://app.example.com", Use: authcore.MethodUse{Method: authcore.Wallet}, Cookie: cookie,
 		ClientIP: "192.0.2.1", UserAgent: "Mozilla/5.0",
 	})
 	if err != nil {

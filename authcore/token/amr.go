@@ -10,25 +10,32 @@ import (
 //
 //   - a wallet proves possession of a key, of which nobody knows whether hardware guards it: "pop", neither "hwk" nor
 //     "swk". That a person confirmed the signature cannot be known either, so not "user".
-//   - a passkey proves possession of a key and, by WebAuthn, that a user was present: "pop" and "user". Synced passkeys are
-//     not bound to hardware: not "hwk".
+//   - a passkey proves possession of a key and, by WebAuthn, that a user was present: "pop" and "user". One that is bound to
+//     its device is "hwk", a synced one "swk".
 //   - a password is "pwd".
-//   - a password together with a key are two factors, something known and something had: "mfa". A wallet and a passkey
-//     are both something had.
+//   - two factors are "mfa": a passkey whose user was verified (something had, and something known or inherent), or a
+//     password together with a key (something known and something had). A wallet and a passkey whose user was not
+//     verified are both something had.
 func AMR(methods []authcore.MethodUse) []string {
 	var values []string
-	known, had := false, false
+	known, had, verified := false, false, false
 	for _, use := range methods {
 		switch use.Method {
 		case authcore.Wallet:
 			values, had = append(values, "pop"), true
 		case authcore.Passkey:
 			values, had = append(values, "pop", "user"), true
+			if use.DeviceBound {
+				values = append(values, "hwk")
+			} else {
+				values = append(values, "swk")
+			}
+			verified = verified || use.UserVerified
 		case authcore.Password:
 			values, known = append(values, "pwd"), true
 		}
 	}
-	if known && had {
+	if known && had || verified {
 		values = append(values, "mfa")
 	}
 	slices.Sort(values)

@@ -31,6 +31,8 @@ type claims struct {
 	AMR         []string                  `json:"amr,omitempty"`
 	Methods     []authcore.Method         `json:"methods,omitempty"`
 	MethodTimes map[authcore.Method]int64 `json:"method_times,omitempty"`
+	Verified    []authcore.Method         `json:"user_verified,omitempty"` // of Methods, those with MethodUse.UserVerified
+	Bound       []authcore.Method         `json:"device_bound,omitempty"`  // of Methods, those with MethodUse.DeviceBound
 	Username    string                    `json:"preferred_username,omitempty"`
 	Name        string                    `json:"name,omitempty"`
 	Email       string                    `json:"email,omitempty"`
@@ -59,7 +61,10 @@ func (c *claims) identity() *authcore.Identity {
 		Wallets:   c.Wallets,
 	}
 	for _, m := range c.Methods {
-		id.Methods = append(id.Methods, authcore.MethodUse{Method: m, Time: time.Unix(c.MethodTimes[m], 0).UTC()})
+		id.Methods = append(id.Methods, authcore.MethodUse{
+			Method: m, Time: time.Unix(c.MethodTimes[m], 0).UTC(),
+			UserVerified: slices.Contains(c.Verified, m), DeviceBound: slices.Contains(c.Bound, m),
+		})
 	}
 	return id
 }
@@ -89,6 +94,8 @@ func parseClaims(payload []byte) (*claims, error) {
 		c.Methods = append(c.Methods, authcore.Method(m))
 	}
 	c.MethodTimes = r.methodTimes("method_times", c.Methods)
+	c.Verified = r.methodsOf("user_verified", c.Methods)
+	c.Bound = r.methodsOf("device_bound", c.Methods)
 	c.Username = r.text("preferred_username", optional)
 	c.Name = r.text("name", optional)
 	c.Email = r.text("email", optional)
@@ -219,6 +226,17 @@ func (r *reader) methodTimes(name string, methods []authcore.Method) map[authcor
 		r.fail(name, "does not belong to methods")
 	}
 	return times
+}
+
+// methodsOf reads a list, which may be absent, of some of these methods.
+func (r *reader) methodsOf(name string, methods []authcore.Method) (some []authcore.Method) {
+	for _, m := range r.texts(name, optional) {
+		if !slices.Contains(methods, authcore.Method(m)) {
+			r.fail(name, "names what is none of methods")
+		}
+		some = append(some, authcore.Method(m))
+	}
+	return some
 }
 
 // finish answers the first mistake. Claims with other names are ignored (RFC 7519 section 4), but not those that differ

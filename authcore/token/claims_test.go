@@ -94,6 +94,10 @@ func TestForeignClaims(t *testing.T) {
 		{"time without method", change(`["wallet","password"]`, `["password"]`)},
 		{"method time a string", change(fmt.Sprintf(`"wallet":%d`, start.Add(-time.Hour).Unix()), `"wallet":"1"`)},
 		{"method_times an array", strings.Replace(payload, `"method_times":`, `"method_times":[],"x":`, 1)},
+		{"evidence of a method that was not used", with(`"user_verified":["passkey"]`)},
+		{"evidence of none", with(`"device_bound":[]`)},
+		{"evidence a string", with(`"user_verified":"wallet"`)},
+		{"evidence in another case", with(`"User_Verified":["wallet"]`)},
 		{"trailing data", payload + `{"sub":"u-2"}`},
 		{"trailing bracket", payload + "]"},
 		{"not UTF-8", change("alice", "al\xffice")},
@@ -153,6 +157,7 @@ func FuzzParseClaims(f *testing.F) {
 	_, payload := parts(f, i)
 	f.Add([]byte(payload))
 	f.Add([]byte(`{"iss":"i","aud":["a","b"],"sub":"u","client_id":"c","sid":"s","jti":"j","iat":2,"exp":3,"auth_time":1,"methods":["wallet"],"method_times":{"wallet":1}}`))
+	f.Add([]byte(`{"iss":"i","aud":"a","sub":"u","client_id":"c","sid":"s","jti":"j","iat":2,"exp":3,"auth_time":1,"methods":["passkey"],"method_times":{"passkey":1},"user_verified":["passkey"],"device_bound":["passkey"]}`))
 	f.Add([]byte(`{"exp":1,"EXP":2}`))
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		c, err := parseClaims(payload)

@@ -76,6 +76,12 @@ func (i *Issuer) Access(ctx context.Context, origin string, audience []string, i
 		}
 		c.Methods = append(c.Methods, use.Method)
 		c.MethodTimes[use.Method] = methodTime(use.Time, now)
+		if use.UserVerified {
+			c.Verified = append(c.Verified, use.Method)
+		}
+		if use.DeviceBound {
+			c.Bound = append(c.Bound, use.Method)
+		}
 	}
 	return i.sign(ctx, accessType, c)
 }

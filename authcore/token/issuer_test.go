@@ -83,6 +83,14 @@ func claimsOf(t testing.TB, tok string) map[string]any {
 	return m
 }
 
+// passkeyUse is somebody who signed in with a passkey after a wallet.
+func passkeyUse(verified, bound bool) *authcore.Identity {
+	return &authcore.Identity{Subject: "u-3", SessionID: "s-3", Methods: []authcore.MethodUse{
+		{Method: authcore.Wallet, Time: start.Add(-time.Minute)},
+		{Method: authcore.Passkey, Time: start, UserVerified: verified, DeviceBound: bound},
+	}}
+}
+
 func TestAccessRoundTrip(t *testing.T) {
 	short := &authcore.Identity{Subject: "u-2", SessionID: "s-2", Methods: []authcore.MethodUse{{Method: authcore.Passkey, Time: start}}}
 	for _, tt := range []struct {
@@ -91,6 +99,9 @@ func TestAccessRoundTrip(t *testing.T) {
 	}{
 		{"everything", alice()},
 		{"nothing but what must be", short},
+		{"passkey of a device", passkeyUse(true, true)},
+		{"synced passkey", passkeyUse(true, false)},
+		{"passkey of a device, its user not verified", passkeyUse(false, true)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			i := newIssuer(newClock())
@@ -248,24 +259,33 @@ func TestAccessTTLIsBounded(t *testing.T) {
 }
 
 func TestAMR(t *testing.T) {
+	var (
+		wallet   = authcore.MethodUse{Method: authcore.Wallet}
+		password = authcore.MethodUse{Method: authcore.Password}
+		synced   = authcore.MethodUse{Method: authcore.Passkey}
+		bound    = authcore.MethodUse{Method: authcore.Passkey, DeviceBound: true}
+		verified = authcore.MethodUse{Method: authcore.Passkey, UserVerified: true}
+		both     = authcore.MethodUse{Method: authcore.Passkey, UserVerified: true, DeviceBound: true}
+	)
 	for _, tt := range []struct {
-		methods []authcore.Method
-		want    []string
+		name string
+		uses []authcore.MethodUse
+		want []string
 	}{
-		{nil, nil},
-		{[]authcore.Method{"something new"}, nil},
-		{[]authcore.Method{authcore.Wallet}, []string{"pop"}},
-		{[]authcore.Method{authcore.Passkey}, []string{"pop", "user"}},
-		{[]authcore.Method{authcore.Password}, []string{"pwd"}},
-		{[]authcore.Method{authcore.Wallet, authcore.Passkey}, []string{"pop", "user"}},
-		{[]authcore.Method{authcore.Password, authcore.Passkey}, []string{"mfa", "pop", "pwd", "user"}},
+		{"nothing", nil, nil},
+		{"unknown", []authcore.MethodUse{{Method: "something new", UserVerified: true, DeviceBound: true}}, nil},
+		{"wallet", []authcore.MethodUse{wallet}, []string{"pop"}},
+		{"password", []authcore.MethodUse{password}, []string{"pwd"}},
+		{"synced passkey", []authcore.MethodUse{synced}, []string{"pop", "swk", "user"}},
+		{"passkey of a device", []authcore.MethodUse{bound}, []string{"hwk", "pop", "user"}},
+		{"synced passkey, user verified", []authcore.MethodUse{verified}, []string{"mfa", "pop", "swk", "user"}},
+		{"passkey of a device, user verified", []authcore.MethodUse{both}, []string{"hwk", "mfa", "pop", "user"}},
+		{"wallet and passkey", []authcore.MethodUse{wallet, bound}, []string{"hwk", "pop", "user"}},
+		{"password and passkey", []authcore.MethodUse{password, synced}, []string{"mfa", "pop", "pwd", "swk", "user"}},
+		{"password and wallet", []authcore.MethodUse{password, wallet}, []string{"mfa", "pop", "pwd"}},
 	} {
-		var uses []authcore.MethodUse
-		for _, m := range tt.methods {
-			uses = append(uses, authcore.MethodUse{Method: m})
-		}
-		if got := AMR(uses); !slices.Equal(got, tt.want) {
-			t.Errorf("AMR(%v) = %v, want %v", tt.methods, got, tt.want)
+		if got := AMR(tt.uses); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }

@@ -110,15 +110,17 @@ func (s *Store) sweep(ctx context.Context, what, statement string, now time.Time
 
 // methodUse is the form in which authcore.MethodUse is stored.
 type methodUse struct {
-	Method authcore.Method `json:"method"`
-	Time   int64           `json:"time"`
+	Method       authcore.Method `json:"method"`
+	Time         int64           `json:"time"`
+	UserVerified bool            `json:"user_verified,omitempty"`
+	DeviceBound  bool            `json:"device_bound,omitempty"`
 }
 
 // sessionValues answers what is stored of a session beside id, user and version.
 func sessionValues(one authcore.Session) ([]any, error) {
 	methods := make([]methodUse, len(one.Methods))
 	for i, use := range one.Methods {
-		methods[i] = methodUse{use.Method, micros(use.Time)}
+		methods[i] = methodUse{use.Method, micros(use.Time), use.UserVerified, use.DeviceBound}
 	}
 	encoded, err := json.Marshal(methods)
 	if err != nil {
@@ -167,7 +169,9 @@ func scanSession(scan func(...any) error) (one authcore.Session, err error) {
 		return one, err
 	}
 	for _, use := range methods {
-		one.Methods = append(one.Methods, authcore.MethodUse{Method: use.Method, Time: instant(use.Time)})
+		one.Methods = append(one.Methods, authcore.MethodUse{
+			Method: use.Method, Time: instant(use.Time), UserVerified: use.UserVerified, DeviceBound: use.DeviceBound,
+		})
 	}
 	one.Cookie, one.Refresh.Rotated = cookie != 0, instant(rotated)
 	one.Created, one.LastSeen, one.IdleUntil, one.Until = instant(created), instant(seen), instant(idle), instant(until)

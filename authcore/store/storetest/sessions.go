@@ -16,7 +16,9 @@ func session(id, userID string) authcore.Session {
 			Current: authcore.HashSecret("current"), Previous: authcore.HashSecret("previous"), Salt: authcore.HashSecret("salt"),
 			Rotated: noon.Add(time.Microsecond),
 		},
-		Methods: []authcore.MethodUse{{Method: authcore.Wallet, Time: noon}, {Method: authcore.Passkey, Time: noon.Add(time.Second)}},
+		Methods: []authcore.MethodUse{
+			{Method: authcore.Wallet, Time: noon, DeviceBound: true}, {Method: authcore.Passkey, Time: noon.Add(time.Second), UserVerified: true},
+		},
 		Created: noon, LastSeen: noon.Add(time.Minute), IdleUntil: noon.Add(time.Hour), Until: noon.Add(24 * time.Hour),
 		ClientIP: "2001:db8::1", UserAgent: "Mozilla/5.0 (X11; Linux) é",
 	}
