@@ -189,6 +189,22 @@ func (brokenPages) ServePage(http.ResponseWriter, *http.Request, Page) error {
 	return errors.New("template: no such variable")
 }
 
+// Error pages of the server itself may have scripts and styles that those of the gateway must not have.
+func TestRefusalForTheServersOwnErrorPage(t *testing.T) {
+	h := build(t)
+	r := h.request("GET", "", "")
+	r.URL.Path = "/reports"
+	w := recorded(func(w http.ResponseWriter) {
+		var e *Error
+		if err := h.gateway.Handle(w, r, nil); !errors.As(err, &e) || e.Status != 401 {
+			t.Errorf("Handle answered %v", err)
+		}
+	})
+	if got := w.Header(); got.Get("Content-Security-Policy") != "" || got.Get("Cache-Control") != "no-store" || got.Get("WWW-Authenticate") == "" {
+		t.Errorf("headers: %v", got)
+	}
+}
+
 // A store that is down may say so in the words of a verdict it could not reach.
 func TestUnavailableIsNeverAVerdict(t *testing.T) {
 	for _, verdict := range []error{authcore.ErrSessionNotFound, authcore.ErrChallengeNotFound, session.ErrInvalidGrant} {
