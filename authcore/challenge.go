@@ -11,7 +11,10 @@ import (
 type Purpose string
 
 const (
-	PurposeWalletSignIn Purpose = "wallet-sign-in"
+	PurposeWalletSignIn          Purpose = "wallet-sign-in"
+	PurposePasskeyRegistration   Purpose = "passkey-registration"
+	PurposePasskeyAuthentication Purpose = "passkey-authentication"
+	PurposePasskeyStepUp         Purpose = "passkey-step-up" // the same user again, verified
 )
 
 // Binding is what a challenge is bound to beside its secret.
