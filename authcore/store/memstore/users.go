@@ -109,11 +109,9 @@ func (s *Store) DeleteUser(ctx context.Context, id string) error {
 	return nil
 }
 
-// taken reports whether u's username belongs, or ever belonged, to another account. Users without one do not meet.
+// taken reports whether u's username belongs, or ever belonged, to another account. Users without one do not meet, since
+// putUser keeps no empty name.
 func (s *Store) taken(u authcore.User) bool {
-	if u.Username == "" {
-		return false
-	}
 	owner, ever := s.usernames[authcore.FoldUsername(u.Username)]
 	return ever && owner != u.ID
 }

@@ -55,6 +55,25 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// A transaction that takes the lock only when it comes to write may find that somebody else wrote since it read, and what it
+// decided is void.
+func TestTransactionsLockAtOnce(t *testing.T) {
+	s, path := openInside(t)
+	tx, err := s.writes.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	other, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := other.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err == nil || !dialect().Again(err) {
+		t.Fatalf("got error %v while another transaction is open", err)
+	}
+}
+
 // A store that is down must not say that a user, or a session, is not there: it says that it cannot tell.
 func TestClosedIsUnavailable(t *testing.T) {
 	s, _ := openInside(t)

@@ -28,26 +28,32 @@ func TestOthersCannotReadTheFile(t *testing.T) {
 	}
 }
 
-// The file was restored from a backup, or made by an operator, with the modes of everyday files.
+// The files were restored from a backup of a running instance, or made by an operator, with the modes of everyday files.
 func TestOthersLoseTheRightsTheyHad(t *testing.T) {
-	folder := t.TempDir()
-	path := filepath.Join(folder, "test.db")
-	open(t, path).Close()
-	for _, name := range []string{path, path + "-wal", path + "-shm"} {
-		f, err := os.OpenFile(name, os.O_CREATE, 0o644)
+	from, to := t.TempDir(), t.TempDir()
+	running := open(t, filepath.Join(from, "test.db"))
+	user(t, running.Stores().Users, "alice")
+	for name := range files(t, from) {
+		content, err := os.ReadFile(filepath.Join(from, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.Close()
-		if err := os.Chmod(name, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(to, name), content, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s := open(t, path)
-	user(t, s.Stores().Users, "alice")
-	for name, mode := range files(t, folder) {
+	s := open(t, filepath.Join(to, "test.db"))
+	if _, err := s.Stores().Users.User(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	user(t, s.Stores().Users, "bob")
+	got := files(t, to)
+	for name, mode := range got {
 		if mode != 0o600 {
 			t.Errorf("%s has mode %v", name, mode)
 		}
+	}
+	if len(got) != 3 {
+		t.Fatalf("got files %v", got)
 	}
 }

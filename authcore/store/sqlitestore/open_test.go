@@ -149,10 +149,29 @@ func TestFolderThatCannotBeMade(t *testing.T) {
 	}
 }
 
-// Many instances start at once where there is no file yet.
+// Many instances start at once where there is no file yet, or one in which there is nothing yet.
 func TestManyOpenANewFileAtOnce(t *testing.T) {
-	folder := t.TempDir()
-	path := filepath.Join(folder, "test.db")
+	for name, before := range map[string]func(path string) error{
+		"no file":       func(string) error { return nil },
+		"an empty file": func(path string) error { return os.WriteFile(path, nil, 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			path := filepath.Join(folder, "test.db")
+			if err := before(path); err != nil {
+				t.Fatal(err)
+			}
+			openAtOnce(t, path)
+			if left := files(t, folder); len(left) != 1 {
+				t.Fatalf("left %v", left)
+			}
+		})
+	}
+}
+
+// openAtOnce opens a file several times at once and demands that all see what each has written.
+func openAtOnce(t *testing.T, path string) {
+	t.Helper()
 	var all sync.WaitGroup
 	stores := make([]*sqlitestore.Store, 6)
 	for i := range stores {
@@ -169,21 +188,20 @@ func TestManyOpenANewFileAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if t.Failed() {
-		return
-	}
 	for _, s := range stores {
 		for i := range stores {
+			if s == nil {
+				continue
+			}
 			if _, err := s.Stores().Users.User(t.Context(), string(rune('a'+i))); err != nil {
 				t.Error(err)
 			}
 		}
 	}
 	for _, s := range stores {
-		s.Close()
-	}
-	if left := files(t, folder); len(left) != 1 {
-		t.Fatalf("left %v", left)
+		if s != nil {
+			s.Close()
+		}
 	}
 }
 

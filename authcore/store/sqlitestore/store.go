@@ -40,12 +40,9 @@ func (s *Store) Stores() authcore.Stores { return s.store.Stores() }
 // ChallengeStores answers the contracts that keep the short-lived.
 func (s *Store) ChallengeStores() authcore.ChallengeStores { return s.store.ChallengeStores() }
 
-// Close ends all work on the file. The last process to close it leaves the file alone, with all that was in the
+// Close ends all work on the file. The last one to close it, of all processes, leaves the one file, with all that was in the
 // write-ahead log.
-func (s *Store) Close() error {
-	// The last connection to go writes back the log, which a connection that only reads could not do.
-	return errors.Join(s.reads.Close(), s.writes.Close())
-}
+func (s *Store) Close() error { return errors.Join(s.reads.Close(), s.writes.Close()) }
 
 // lockWait is how long SQLite waits for another process's lock before the statement is tried anew, in milliseconds.
 const lockWait = "500"

@@ -59,13 +59,9 @@ func (s *Store) again(ctx context.Context, what string, f func() error) error {
 }
 
 // pause waits before the nth retry, a random while so that those who met do not meet again, and reports whether the
-// context has time left for it.
+// context lived that long.
 func pause(ctx context.Context, n int) bool {
-	wait := time.Duration(n) * (5*time.Millisecond + rand.N(15*time.Millisecond))
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
-		return false
-	}
-	timer := time.NewTimer(wait)
+	timer := time.NewTimer(time.Duration(n) * (5*time.Millisecond + rand.N(15*time.Millisecond)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -223,6 +223,65 @@ func TestErrorsAreToldApart(t *testing.T) {
 	}
 }
 
+// torn is a database that answers a row and then fails to commit what it did.
+type torn struct{}
+
+func (torn) Connect(context.Context) (driver.Conn, error) { return torn{}, nil }
+func (torn) Driver() driver.Driver                        { return nil }
+func (torn) Prepare(string) (driver.Stmt, error)          { return nil, errors.ErrUnsupported }
+func (torn) Begin() (driver.Tx, error)                    { return nil, errors.ErrUnsupported }
+func (torn) Close() error                                 { return nil }
+
+func (torn) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
+	return new(tornRows), nil
+}
+
+type tornRows struct{ rows int }
+
+func (*tornRows) Columns() []string { return make([]string, 6) }
+func (*tornRows) Close() error      { return nil }
+
+func (r *tornRows) Next(into []driver.Value) error {
+	if r.rows++; r.rows > 1 {
+		return errors.New("disk I/O error")
+	}
+	for i := range into {
+		into[i] = ""
+	}
+	into[5] = int64(1)
+	return nil
+}
+
+// The disk fails while the deletion of a challenge is committed, after its row was answered: the challenge is still there,
+// so it must not count.
+func TestAnswerThatIsNotCommittedDoesNotCount(t *testing.T) {
+	db := sql.OpenDB(torn{})
+	defer db.Close()
+	s := New(Config{DB: db, Dialect: testDialect()})
+	c, err := s.ConsumeChallenge(t.Context(), [32]byte{}, authcore.Binding{}, time.Time{})
+	if !errors.Is(err, authcore.ErrUnavailable) || !c.Expires.IsZero() {
+		t.Fatalf("got %v, %v", c, err)
+	}
+}
+
+// Databases that take only UTF-8 without NUL would refuse the sign-in of whoever sends such a header.
+func TestClientTextIsRepaired(t *testing.T) {
+	for in, want := range map[string]string{
+		"Mozilla/5.0 é": "Mozilla/5.0 é",
+		"":              "",
+		"a\xff\xfeb":    "a\uFFFDb",
+		"a\x00b":        "a\uFFFDb",
+	} {
+		values, err := sessionValues(authcore.Session{ClientIP: in, UserAgent: in})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := values[len(values)-2:]; got[0] != want || got[1] != want {
+			t.Errorf("%q is stored as %q", in, got)
+		}
+	}
+}
+
 // A file was damaged, or written by something else: what cannot be read is not guessed.
 func TestDamagedRowsAreUnavailable(t *testing.T) {
 	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "test.db"))

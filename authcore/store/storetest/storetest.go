@@ -215,11 +215,12 @@ func alice() (authcore.User, authcore.Credential) { return account("alice") }
 
 // account answers a user with one credential, neither of them stored yet.
 func account(name string) (authcore.User, authcore.Credential) {
-	return authcore.User{
+	u := authcore.User{
 		ID: "id-" + name, Username: name, Name: "Name of " + name, Email: name + "@example.com",
 		Roles: []string{"editor", "admin"}, Created: noon,
-	}, authcore.Credential{
-		ID: "cred-" + name, UserID: "id-" + name, Kind: authcore.Wallet, Key: "0x" + name, Name: "laptop",
+	}
+	return u, authcore.Credential{
+		ID: "cred-" + name, UserID: u.ID, Kind: authcore.Wallet, Key: "0x" + name, Name: "laptop",
 		Data: []byte{0, 1, 255}, Created: noon, LastUsed: noon.Add(time.Second),
 	}
 }
