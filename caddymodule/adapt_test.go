@@ -84,7 +84,7 @@ func FuzzCaddyfile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in string) {
 		// Imports would read files, and one of a device would never end.
 		if strings.Contains(in, "import") {
-			t.Skip()
+			return
 		}
 		adapted(in)
 	})
