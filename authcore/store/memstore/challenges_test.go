@@ -218,7 +218,7 @@ func TestRandomOperations(t *testing.T) {
 	model := map[int]authcore.Challenge{}
 	born := map[int]int{}
 	now := noon
-	for step := range 20_000 {
+	for step := range 8_000 {
 		switch random.IntN(5) {
 		case 0, 1, 2:
 			n := random.IntN(400)
