@@ -3,6 +3,9 @@ package caddymodule
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -201,5 +204,71 @@ func TestPlaceholders(t *testing.T) {
 	answer := h.expect(200, address+" "+address+" wallet [] [] ", "GET", "/x", "", "Authorization", "Bearer "+token)
 	if strings.HasSuffix(answer, " ") || strings.Contains(answer, "{") {
 		t.Errorf("no subject: %q", answer)
+	}
+}
+
+// A secret that is missing must not become an empty one, or the text of its placeholder.
+func TestSecretThatIsMissingIsAnError(t *testing.T) {
+	h := newHouse(t)
+	t.Setenv("AUTHGATE_TEST_EMPTY", "")
+	for _, file := range []string{"{env.AUTHGATE_TEST_EMPTY}", "{file./nowhere/at/all}", "{typo.X}"} {
+		var config caddy.Config
+		if err := json.Unmarshal(h.config("store sqlite "+file+"\n", plain), &config); err != nil {
+			t.Fatal(err)
+		}
+		if err := caddy.Validate(&config); err == nil || !strings.Contains(err.Error(), "file:") {
+			t.Errorf("%s: got %v", file, err)
+		}
+	}
+	t.Setenv("AUTHGATE_TEST_FILE", filepath.Join(h.dir, "from-env.db"))
+	h.load("registration open\nstore sqlite {env.AUTHGATE_TEST_FILE}\n", plain)
+	h.signIn()
+	if _, err := os.Stat(filepath.Join(h.dir, "from-env.db")); err != nil {
+		t.Error(err)
+	}
+}
+
+// A stream that was opened before a reload must end with its session, which ends under the configuration after it.
+func TestSignOutAfterReloadEndsStreamFromBefore(t *testing.T) {
+	h := newHouse(t)
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(w, "data: hello\n\n")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}))
+	t.Cleanup(backend.Close)
+	site := "authgate\nreverse_proxy " + backend.Listener.Addr().String() + "\n"
+	h.load(h.open(), site)
+	token, _ := h.signIn()
+
+	r, err := http.NewRequestWithContext(t.Context(), "GET", fmt.Sprintf("http://localhost:%d/events", h.port), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Accept", "text/event-stream")
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	stream, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Body.Close()
+	if _, err := io.ReadFull(stream.Body, make([]byte, len("data: hello\n\n"))); err != nil || stream.StatusCode != 200 {
+		t.Fatalf("got %d, %v", stream.StatusCode, err)
+	}
+
+	h.load(h.open()+"rate_limit 1000 1m\n", site)
+	h.expect(204, "", "POST", "/auth/sign-out", "", "Authorization", "Bearer "+token)
+	ended := make(chan struct{})
+	go func() {
+		io.Copy(io.Discard, stream.Body)
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		t.Error("the stream goes on")
 	}
 }

@@ -36,12 +36,12 @@ func TestMain(m *testing.M) {
 
 // house is a Caddy that runs in this process: one site on a free port.
 type house struct {
-	t    *testing.T
+	t    testing.TB
 	port int
 	dir  string // for its files; removed after it was stopped
 }
 
-func newHouse(t *testing.T) *house {
+func newHouse(t testing.TB) *house {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -156,7 +156,7 @@ func (h *house) challenge(key *ecdsa.PrivateKey) string {
 }
 
 // signed is the body that answers a challenge.
-func signed(t *testing.T, key *ecdsa.PrivateKey, message string) string {
+func signed(t testing.TB, key *ecdsa.PrivateKey, message string) string {
 	t.Helper()
 	hash := crypto.Keccak256(fmt.Appendf(nil, "\x19Ethereum Signed Message:\n%d%s", len(message), message))
 	signature, err := crypto.Sign(hash, key)
@@ -179,7 +179,7 @@ func (h *house) signIn() (token, address string) {
 	return accessToken(h.t, answer), crypto.PubkeyToAddress(key.PublicKey).Hex()
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
+func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := crypto.GenerateKey()
 	if err != nil {
@@ -188,7 +188,7 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-func accessToken(t *testing.T, answer string) string {
+func accessToken(t testing.TB, answer string) string {
 	t.Helper()
 	var a struct {
 		Token string `json:"access_token"`

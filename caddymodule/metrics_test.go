@@ -1,0 +1,95 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/store/memstore"
+)
+
+// gathered answers what a registry of one configuration shows: name{label values} to count.
+func gathered(t *testing.T, m *metrics) map[string]float64 {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	if err := m.register(registry); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.register(registry); err != nil {
+		t.Fatalf("twice in one registry: %v", err)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := make(map[string]float64)
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			var labels []string
+			for _, label := range metric.GetLabel() {
+				labels = append(labels, label.GetValue())
+			}
+			name := family.GetName() + "{" + strings.Join(labels, ",") + "}"
+			counts[name] = metric.GetCounter().GetValue() + float64(metric.GetHistogram().GetSampleCount())
+		}
+	}
+	return counts
+}
+
+func TestMetricsGoOnOverReloads(t *testing.T) {
+	m := newMetrics()
+	m.Decided("allow", time.Millisecond)
+	m.SignedIn(authcore.Wallet, "ok")
+	gathered(t, m)
+	m.Decided("allow", time.Millisecond)
+	counts := gathered(t, m)
+	for name, want := range map[string]float64{
+		"caddy_authgate_decision_seconds{allow}":     2,
+		"caddy_authgate_decision_seconds{forbidden}": 0,
+		"caddy_authgate_sign_ins_total{wallet,ok}":   1,
+	} {
+		if got, there := counts[name]; !there || got != want {
+			t.Errorf("%s = %v, want %v", name, got, want)
+		}
+	}
+}
+
+// A store that answers no has worked; only what it could not do is a failure.
+func TestStoreFailuresAreCounted(t *testing.T) {
+	m := newMetrics()
+	down := errors.New("no route to host")
+	o := &opening[OpenStore]{name: "store test", now: time.Now, open: func(context.Context) (OpenStore, error) {
+		if down != nil {
+			return OpenStore{}, down
+		}
+		return OpenStore{Stores: memstore.New().Stores()}, nil
+	}}
+	store := lazyAccounts{o, m}.stores()
+	if _, err := store.Users.User(t.Context(), "nobody"); !errors.Is(err, authcore.ErrUnavailable) {
+		t.Fatalf("got %v, want ErrUnavailable", err)
+	}
+	down = nil
+	o.retry()
+	if _, err := store.Users.User(t.Context(), "nobody"); !errors.Is(err, authcore.ErrUserNotFound) {
+		t.Fatalf("got %v, want ErrUserNotFound", err)
+	}
+	counts := gathered(t, m)
+	if n := counts["caddy_authgate_store_operation_seconds{user}"]; n != 2 {
+		t.Errorf("%v operations, want 2", n)
+	}
+	if n := counts["caddy_authgate_store_failures_total{user}"]; n != 1 {
+		t.Errorf("%v failures, want 1", n)
+	}
+}
+
+func TestDecisionsAllocateNothing(t *testing.T) {
+	m := newMetrics()
+	if n := testing.AllocsPerRun(100, func() { m.Decided("allow", time.Microsecond) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
