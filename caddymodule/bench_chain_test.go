@@ -1,11 +1,9 @@
 package caddymodule
 
 import (
-	"bytes"
-	"encoding/hex"
+	"crypto/ecdsa"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -123,7 +121,7 @@ type chainSite struct {
 	signedIn map[string]http.Header // "cookie", "bearer": a request of somebody who is signed in
 }
 
-func newChain(b *testing.B, rules ...int) *chain {
+func newChain(b testing.TB, rules ...int) *chain {
 	b.Helper()
 	c := &chain{sites: map[int]*chainSite{}}
 	var sites strings.Builder
@@ -194,47 +192,52 @@ func newChain(b *testing.B, rules ...int) *chain {
 }
 
 // signIn signs a wallet in, as a browser and as a program.
-func (s *chainSite) signIn(b *testing.B) {
+func (s *chainSite) signIn(b testing.TB) {
 	b.Helper()
 	key, err := crypto.GenerateKey()
 	if err != nil {
 		b.Fatal(err)
 	}
-	post := func(route string, body, answer any) http.Header {
-		b.Helper()
-		text, err := json.Marshal(body)
-		if err != nil {
-			b.Fatal(err)
-		}
-		r := httptest.NewRequest("POST", "http://"+s.host+"/auth/"+route, bytes.NewReader(text))
-		r.Header.Set("Content-Type", "application/json")
-		w := httptest.NewRecorder()
-		s.server.ServeHTTP(w, r)
-		if err := json.Unmarshal(w.Body.Bytes(), answer); err != nil || w.Code != http.StatusOK {
-			b.Fatalf("%s: %d %s", route, w.Code, w.Body)
-		}
-		return w.Header()
-	}
-	prove := func(more map[string]string, answer any) http.Header {
-		b.Helper()
-		var asked struct{ ChallengeMessage string }
-		post("challenge/create", map[string]string{"address": crypto.PubkeyToAddress(key.PublicKey).Hex()}, &asked)
-		m := asked.ChallengeMessage
-		signature, err := crypto.Sign(crypto.Keccak256(fmt.Appendf(nil, "\x19Ethereum Signed Message:\n%d%s", len(m), m)), key)
-		if err != nil {
-			b.Fatal(err)
-		}
-		body := map[string]string{"challenge": m, "signature": "0x" + hex.EncodeToString(signature)}
-		maps.Copy(body, more)
-		return post("challenge/sign", body, answer)
-	}
 	var tokens struct {
 		Access string `json:"access_token"`
 	}
-	prove(nil, &tokens)
+	s.post(b, "challenge/sign", s.solved(b, key, ""), &tokens)
 	s.signedIn["bearer"] = program(tokens.Access)
-	cookie, _, _ := strings.Cut(prove(map[string]string{"session": "cookie"}, new(any)).Get("Set-Cookie"), ";")
+	header := s.post(b, "challenge/sign", s.solved(b, key, `,"session":"cookie"`), new(any))
+	cookie, _, _ := strings.Cut(header.Get("Set-Cookie"), ";")
 	s.signedIn["cookie"] = browser(cookie)
+}
+
+// post sends JSON to one of the gateway's routes, reads what it answers, and answers the header.
+func (s *chainSite) post(b testing.TB, route, body string, answer any) http.Header {
+	b.Helper()
+	w := s.send(route, body, "127.0.0.1:4711")
+	if err := json.Unmarshal(w.Body.Bytes(), answer); err != nil || w.Code != http.StatusOK {
+		b.Fatalf("%s: %d %s", route, w.Code, w.Body)
+	}
+	return w.Header()
+}
+
+func (s *chainSite) send(route, body, from string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", "http://"+s.host+"/auth/"+route, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.RemoteAddr = from
+	w := httptest.NewRecorder()
+	s.server.ServeHTTP(w, r)
+	return w
+}
+
+// solved asks for a message and answers the body that presents its signature; more holds further members.
+func (s *chainSite) solved(b testing.TB, key *ecdsa.PrivateKey, more string) string {
+	b.Helper()
+	var asked struct{ ChallengeMessage string }
+	s.post(b, "challenge/create", fmt.Sprintf(`{"address":%q}`, crypto.PubkeyToAddress(key.PublicKey).Hex()), &asked)
+	m := asked.ChallengeMessage
+	signature, err := crypto.Sign(crypto.Keccak256(fmt.Appendf(nil, "\x19Ethereum Signed Message:\n%d%s", len(m), m)), key)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return fmt.Sprintf(`{"challenge":%q,"signature":"0x%x"%s}`, m, signature, more)
 }
 
 // browser is what a browser sends with a navigation.
@@ -295,6 +298,10 @@ type recorder struct {
 }
 
 func (w *recorder) Header() http.Header { return w.header }
+
+// Caddy sets deadlines, and where it cannot, errors that no real connection has.
+func (w *recorder) SetReadDeadline(time.Time) error  { return nil }
+func (w *recorder) SetWriteDeadline(time.Time) error { return nil }
 
 func (w *recorder) WriteHeader(status int) { w.status = status }
 
