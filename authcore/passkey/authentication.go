@@ -174,7 +174,7 @@ func (c *Ceremonies) judge(party *webauthn.WebAuthn, kept ceremony, parsed *prot
 	if err != nil {
 		return Authenticated{}, storeError(err)
 	}
-	said := parsed.Response.AuthenticatorData
+	before, said := record, parsed.Response.AuthenticatorData
 	switch {
 	case record.RPID != kept.Session.RelyingPartyID:
 		return Authenticated{}, refusal(ErrInvalidAssertion, errors.New("the passkey belongs to another relying party"), "")
@@ -191,10 +191,6 @@ func (c *Ceremonies) judge(party *webauthn.WebAuthn, kept ceremony, parsed *prot
 	}
 	if err := c.allowed(record, record.Synced()); err != nil {
 		return Authenticated{}, fmt.Errorf("passkey: authentication: %w: %w", err, ErrInvalidAssertion)
-	}
-	before, err := ReadRecord(stored)
-	if err != nil {
-		return Authenticated{}, storeError(err)
 	}
 	now := c.now()
 	record.Flags = byte(used.Flags.ProtocolValue())

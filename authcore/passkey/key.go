@@ -10,13 +10,18 @@ import (
 )
 
 const (
+	maxKey         = 1024       // bytes; one of RSA with 4096 bits has some 530
 	minRSA, maxRSA = 2048, 4096 // bits
 	maxExponent    = 1<<31 - 1
 )
 
 // checkKey refuses a public key with which nobody, or anybody, could sign in. The library finds the former at the first
-// sign-in only, and has no opinion of the latter. It answers the algorithm.
+// sign-in only, and has no opinion of the latter.
 func checkKey(cose []byte) error {
+	// It is stored, and read at every sign-in; COSE allows for any number of unknown members.
+	if len(cose) > maxKey {
+		return fmt.Errorf("public key: %d bytes", len(cose))
+	}
 	key, err := webauthncose.ParsePublicKey(cose)
 	if err != nil {
 		return err

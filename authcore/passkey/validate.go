@@ -95,7 +95,7 @@ func checkRPID(id string) error {
 		}
 	}
 	if id != "localhost" && !strings.Contains(id, ".") {
-		return errors.New("browsers have no passkeys for a name without a dot, but localhost; write the full name, rp_id auth.example.com")
+		return errors.New("is a name without a dot; write the full name of the host, rp_id auth.example.com (on this machine: localhost)")
 	}
 	if err := protocol.ValidateRPID(id); err != nil {
 		return fmt.Errorf("%w; write the name of a host, rp_id example.com", err)
@@ -107,7 +107,8 @@ func checkRPID(id string) error {
 // 8, HTML's "is a registrable domain suffix of or is equal to").
 func (c *Ceremonies) checkOrigin(origin string) error {
 	u, err := url.Parse(origin)
-	if err != nil || u.Hostname() == "" || u.Scheme+"://"+u.Host != origin || strings.ToLower(origin) != origin {
+	if err != nil || u.Hostname() == "" || u.Scheme+"://"+u.Host != origin || strings.ToLower(origin) != origin ||
+		u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80" {
 		return errors.New("write it as the browser shows it, https://app.example.com")
 	}
 	host := u.Hostname()
