@@ -11,7 +11,7 @@ type Identity struct {
 	Name      string
 	Email     string
 	Roles     []string // sorted, without duplicates; those stored and those granted in the configuration
-	Wallets   []string // credential keys of linked wallets, the one this session was opened with first
+	Wallets   []string // credential keys of linked wallets, the oldest first
 	Methods   []MethodUse
 }
 
