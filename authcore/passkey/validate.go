@@ -90,8 +90,11 @@ func checkRPID(id string) error {
 		return errors.New("browsers have no passkeys for IP addresses; write the name of a host, rp_id example.com (on this machine: localhost)")
 	}
 	for _, r := range id {
-		if r > 0x7e {
+		switch {
+		case r > 0x7e:
 			return errors.New("is not ASCII; write it in the xn-- form")
+		case !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-_.", r):
+			return errors.New("is not the name of a host; write it without anything else, rp_id example.com")
 		}
 	}
 	if id != "localhost" && !strings.Contains(id, ".") {
