@@ -1,6 +1,6 @@
 // Reads `go test -json` from standard input: prints a line a package and the output of what failed, appends "passed
 // failed" to the file that is its argument, and fails on any failure and on any skipped test. Only where the
-// vectors (../shared) are not there may tests that need them skip.
+// vectors (../shared) are not there may tests that need them skip, and without root those of other users' files.
 import { appendFileSync, existsSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -13,7 +13,7 @@ const passed = new Set();
 const failed = new Set();
 const skipped = new Set();
 
-const mayMiss = (text) => !vectors && /shared.vectors/.test(text);
+const mayMiss = (text) => (!vectors && /shared.vectors/.test(text)) || (process.getuid() !== 0 && text.includes('only root has'));
 
 for await (const line of createInterface({ input: process.stdin })) {
 	let event;
