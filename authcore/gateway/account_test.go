@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/policy"
 )
 
 func invited(c *RealmConfig, _ *Site) { c.OpenRegistration = false }
@@ -199,4 +201,74 @@ func TestDeletedUserCannotLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.do("POST", "challenge/sign", solution(newSigner(2), m, ""), tokens.bearer()...).refused(401, "unauthenticated")
+}
+
+// Somebody is an administrator by the configuration and stays one after that was taken back: an access token says it, and
+// the process that reads the token is another one, or tried in vain to load the new configuration before.
+func TestGrantTakenBackIsVoidAtOnce(t *testing.T) {
+	admin, other := newSigner(1), newSigner(2)
+	granted := func(c *RealmConfig, s *Site) {
+		c.Grants = []Grant{{Role: "admin", To: []string{admin.address()}}}
+		s.Rules = []policy.Rule{{Roles: []string{"admin"}, Paths: []string{"/reports"}}}
+	}
+	nobody := func(c *RealmConfig, s *Site) {
+		granted(c, s)
+		c.Grants[0].To = []string{other.address()}
+	}
+	// load is the realm and site of another configuration on the stores of h, after which sign-ins are tried there.
+	load := func(h *house, state *State, change func(*RealmConfig, *Site)) *house {
+		t.Helper()
+		c, s := h.realm.RealmConfig, Site{Origin: home, Pages: plainPages{}}
+		c.State = state
+		change(&c, &s)
+		realm, err := NewRealm(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := *h
+		next.realm = realm
+		return next.neighbour(s)
+	}
+	reach := func(h *house, headers []string) int {
+		r := h.request("GET", "", "", headers...)
+		r.URL.Path = "/reports"
+		return h.serve(r).Code
+	}
+	for _, tt := range []struct {
+		name string
+		load func(*house) *house
+	}{
+		{"reload", func(h *house) *house { return load(h, h.realm.State, nobody) }},
+		{"reload that failed once", func(h *house) *house {
+			load(h, h.realm.State, nobody) // something else in it was wrong
+			h.now = h.now.Add(2 * time.Second)
+			return nil
+		}},
+		{"restart", func(h *house) *house { return load(h, NewState(), nobody) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := build(t, granted)
+			next := tt.load(h)
+			program, browser := h.signInTokens(admin).bearer(), h.signInCookie(admin)
+			if reach(h, program) != http.StatusTeapot || reach(h, browser) != http.StatusTeapot {
+				t.Fatal("the grant does not count")
+			}
+			if next == nil {
+				next = load(h, h.realm.State, nobody)
+			} else {
+				h.now = h.now.Add(2 * time.Second)
+			}
+			if got := reach(next, program); got != http.StatusUnauthorized {
+				t.Errorf("bearer: answered %d", got)
+			}
+			if got := reach(next, browser); got != http.StatusForbidden {
+				t.Errorf("cookie: answered %d", got)
+			}
+			// Who signs in right now gets what counts right now.
+			back := load(next, next.realm.State, granted)
+			if got := reach(back, back.signInTokens(admin).bearer()); got != http.StatusTeapot {
+				t.Errorf("granted again: answered %d", got)
+			}
+		})
+	}
 }

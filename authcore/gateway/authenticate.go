@@ -160,7 +160,7 @@ func (g *Gateway) newTicket(id *authcore.Identity, issued, expires time.Time) *t
 // good reports whether what a ticket says still holds.
 func (g *Gateway) good(t *ticket, now time.Time) error {
 	switch {
-	case !now.Before(t.expires), g.realm.State.isStale(t.issued):
+	case !now.Before(t.expires):
 		return token.ErrExpired
 	case g.realm.State.isEnded(t.identity.SessionID):
 		return authcore.ErrSessionNotFound

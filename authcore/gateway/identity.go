@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -58,30 +57,17 @@ func (g grants) any(walletKey, email string) bool {
 	return len(g[walletKey]) > 0 || email != "" && len(g[strings.ToLower(email)]) > 0
 }
 
-// roles answers what is granted to whoever has these wallets and this confirmed e-mail address.
-func (g grants) roles(wallets []string, email string) []string {
+// roles answers what is granted to whoever has the wallets and the confirmed e-mail address of this identity, in order.
+func (g grants) roles(id *authcore.Identity) []string {
 	var roles []string
-	for _, w := range wallets {
+	for _, w := range id.Wallets {
 		roles = append(roles, g[w]...)
 	}
-	if email != "" {
-		roles = append(roles, g[strings.ToLower(email)]...)
+	if id.Email != "" {
+		roles = append(roles, g[strings.ToLower(id.Email)]...)
 	}
-	return roles
-}
-
-// fingerprint tells one set of grants from another.
-func (g grants) fingerprint() [32]byte {
-	h := sha256.New()
-	keys := make([]string, 0, len(g))
-	for k := range g {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	for _, k := range keys {
-		fmt.Fprintf(h, "%q %q\n", k, g[k])
-	}
-	return [32]byte(h.Sum(nil))
+	slices.Sort(roles)
+	return slices.Compact(roles)
 }
 
 // identityOf answers who a session is, from the store. It is authcore.ErrSessionNotFound where the user is gone or
@@ -109,7 +95,7 @@ func (r *Realm) identityOf(ctx context.Context, s authcore.Session) (*authcore.I
 			id.Wallets = append(id.Wallets, c.Key)
 		}
 	}
-	id.Roles = append(slices.Clone(u.Roles), r.grants.roles(id.Wallets, id.Email)...)
+	id.Roles = append(slices.Clone(u.Roles), r.grants.roles(id)...)
 	slices.Sort(id.Roles)
 	id.Roles = slices.Compact(id.Roles)
 	return id, nil

@@ -141,9 +141,9 @@ func NewRealm(c RealmConfig) (*Realm, error) {
 	if r.grants, err = compileGrants(c.Grants); err != nil {
 		return nil, err
 	}
-	c.State.useGrants(r.grants.fingerprint(), c.Now())
+	c.State.begin(c.Now())
 	r.keys = &token.KeyRing{Store: c.Stores.Keys, Now: c.Now, Rand: c.Rand}
-	r.issuer = &token.Issuer{Keys: r.keys, AccessTTL: c.AccessToken, Now: c.Now, Rand: c.Rand}
+	r.issuer = &token.Issuer{Keys: r.keys, AccessTTL: c.AccessToken, Granted: r.grants.roles, Now: c.Now, Rand: c.Rand}
 	if err := r.issuer.Validate(); err != nil {
 		return nil, err
 	}

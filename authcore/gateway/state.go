@@ -14,9 +14,7 @@ type State struct {
 	streams map[string]map[*stream]struct{}
 	any     atomic.Bool // whether ended has entries, so that the common case takes no lock
 
-	born      atomic.Int64 // Unix seconds; sessions that ended before are not in ended
-	grants    [32]byte     // fingerprint of the grants in force
-	notBefore atomic.Int64 // Unix seconds; access tokens issued before tell what may no longer hold
+	born atomic.Int64 // Unix seconds; sessions that ended before are not in ended
 }
 
 // NewState makes an empty state.
@@ -81,20 +79,8 @@ func (s *State) clean(now time.Time) {
 	s.any.Store(len(s.ended) > 0)
 }
 
-// useGrants notes the grants that a configuration brings. Where they differ from those before, access tokens issued until
-// now carry roles that may no longer be granted, and are renewed before they are believed.
-func (s *State) useGrants(fingerprint [32]byte, now time.Time) {
-	s.born.CompareAndSwap(0, now.Unix())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.grants != [32]byte{} && s.grants != fingerprint {
-		s.notBefore.Store(now.Unix() + 1) // tokens tell whole seconds
-	}
-	s.grants = fingerprint
-}
+// begin notes when this state began to note which sessions end.
+func (s *State) begin(now time.Time) { s.born.CompareAndSwap(0, now.Unix()) }
 
 // predates reports whether a token may have been issued before this state began to note which sessions end.
 func (s *State) predates(issued time.Time) bool { return issued.Unix() <= s.born.Load() }
-
-// isStale reports whether a token issued at this time is to be renewed before it is believed.
-func (s *State) isStale(issued time.Time) bool { return issued.Unix() < s.notBefore.Load() }

@@ -28,6 +28,7 @@ type claims struct {
 	Expires     int64                     `json:"exp"`
 	AuthTime    int64                     `json:"auth_time"`
 	Roles       []string                  `json:"roles,omitempty"`
+	Granted     []string                  `json:"granted,omitempty"` // of Roles, those that Issuer.Granted answered
 	AMR         []string                  `json:"amr,omitempty"`
 	Methods     []authcore.Method         `json:"methods,omitempty"`
 	MethodTimes map[authcore.Method]int64 `json:"method_times,omitempty"`
@@ -89,6 +90,7 @@ func parseClaims(payload []byte) (*claims, error) {
 	c.Expires = r.seconds("exp", required)
 	c.AuthTime = r.seconds("auth_time", required)
 	c.Roles = r.texts("roles", optional)
+	c.Granted = r.texts("granted", optional)
 	c.AMR = r.texts("amr", optional)
 	for _, m := range r.texts("methods", required) {
 		c.Methods = append(c.Methods, authcore.Method(m))

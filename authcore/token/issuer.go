@@ -38,9 +38,12 @@ const (
 // default. It may be used from many goroutines.
 type Issuer struct {
 	Keys      *KeyRing
-	AccessTTL time.Duration    // how long an access token is good; default 5 min, at most 12 h
-	Now       func() time.Time // default time.Now
-	Rand      io.Reader        // of token ids; default crypto/rand.Reader
+	AccessTTL time.Duration // how long an access token is good; default 5 min, at most 12 h
+	// Granted answers the roles that the configuration gives to whoever has these wallets and this e-mail address, in order;
+	// default: none.
+	Granted func(*authcore.Identity) []string
+	Now     func() time.Time // default time.Now
+	Rand    io.Reader        // of token ids; default crypto/rand.Reader
 }
 
 // Validate reports whether the configuration can be worked with.
@@ -68,6 +71,7 @@ func (i *Issuer) Access(ctx context.Context, origin string, audience []string, i
 	}
 	c.Audience = audience
 	c.ClientID = origin
+	c.Granted = i.granted(id)
 	c.Username, c.Name, c.Email, c.Wallets = id.Username, id.Name, id.Email, id.Wallets
 	c.MethodTimes = make(map[authcore.Method]int64, len(id.Methods))
 	for _, use := range id.Methods {
@@ -198,6 +202,13 @@ func (i *Issuer) accessTTL() time.Duration {
 		return i.AccessTTL
 	}
 	return defaultAccessTTL
+}
+
+func (i *Issuer) granted(id *authcore.Identity) []string {
+	if i.Granted == nil {
+		return nil
+	}
+	return i.Granted(id)
 }
 
 func (i *Issuer) now() time.Time {

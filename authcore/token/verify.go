@@ -16,7 +16,7 @@ import (
 var (
 	// ErrInvalid says that a token is not an access token of this issuer for this audience. What it lacks is for the log.
 	ErrInvalid = errors.New("access token is not valid")
-	// ErrExpired says that a token was valid, and is no longer.
+	// ErrExpired says that a token was valid, and is no longer: by its time, or because Issuer.Granted answers other roles now.
 	ErrExpired = errors.New("access token has expired")
 )
 
@@ -43,7 +43,13 @@ func (i *Issuer) VerifyAccess(ctx context.Context, tok string, audience []string
 	if i.now().Unix() >= c.Expires {
 		return Access{}, fmt.Errorf("token: %w", ErrExpired)
 	}
-	return Access{c.identity(), time.Unix(c.IssuedAt, 0).UTC(), time.Unix(c.Expires, 0).UTC()}, nil
+	id := c.identity()
+	// Roles that the configuration gave and gives no longer are void at once, and so are tokens without those that it gives
+	// now. What the token says of itself is all that is asked, so this holds after a restart and on every instance.
+	if !slices.Equal(c.Granted, i.granted(id)) {
+		return Access{}, fmt.Errorf("token: other roles are granted now: %w", ErrExpired)
+	}
+	return Access{id, time.Unix(c.IssuedAt, 0).UTC(), time.Unix(c.Expires, 0).UTC()}, nil
 }
 
 // SessionID answers the session of an access token that is valid or was until it expired: for signing out, which must
