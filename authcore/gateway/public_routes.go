@@ -46,6 +46,7 @@ func (g *Gateway) showReady(w http.ResponseWriter, r *http.Request, _ *visitor) 
 func (g *Gateway) page(name string, status int, id *authcore.Identity) Page {
 	return Page{
 		Name: name, Status: status, Mount: g.site.Path, Origin: g.origin.text, Methods: g.site.Methods, Identity: id,
+		Registration: g.realm.OpenRegistration,
 	}
 }
 

@@ -48,4 +48,6 @@ type Page struct {
 	ReturnTo string            // where to go after sign-in: a safe path on this origin
 	Identity *authcore.Identity
 	Problem  *Error // for "error"
+
+	Registration bool // whether strangers may open an account
 }

@@ -48,12 +48,19 @@ type words struct {
 // New answers the pages. It panics where the embedded files are at odds with each other, which the tests rule out.
 func New() *Pages {
 	p := &Pages{pages: map[string]page{}, assets: map[string][]byte{}}
-	base := template.Must(template.New("base.html").Funcs(template.FuncMap{"say": say}).ParseFS(files, "templates/base.html"))
-	for _, name := range []string{"sign-in", "account", "error"} {
+	base := template.Must(template.New("base.html").Funcs(template.FuncMap{"say": say}).ParseFS(files, "templates/base.html", "templates/methods.html"))
+	for name, texts := range map[string][]string{
+		"sign-in": {"methods", "sign-in"},
+		"account": {"methods", "account"},
+		"error":   {"error"},
+	} {
 		t := template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html"))
 		var w words
-		if err := json.Unmarshal(must(files.ReadFile("text/"+name+".json")), &w); err != nil {
-			panic(fmt.Errorf("pages: text of %s: %w", name, err))
+		for _, text := range texts {
+			// Members are added to those of the text before.
+			if err := json.Unmarshal(must(files.ReadFile("text/"+text+".json")), &w); err != nil {
+				panic(fmt.Errorf("pages: text of %s: %w", text, err))
+			}
 		}
 		p.pages[name] = page{template: t, words: w}
 	}

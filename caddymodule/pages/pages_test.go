@@ -87,6 +87,22 @@ func TestPageTells(t *testing.T) {
 			status: 200, hasNot: []string{"wallet"},
 		},
 		{
+			name: "sign-in with passkeys", page: gateway.Page{Name: "sign-in", Methods: []authcore.Method{authcore.Passkey}, Registration: true},
+			status: 200, has: []string{"Sign in with a passkey", "Create an account", "to be given a name"},
+		},
+		{
+			name: "sign-in with passkeys where registration is closed", page: gateway.Page{Name: "sign-in", Methods: []authcore.Method{authcore.Passkey}},
+			status: 200, has: []string{"Sign in with a passkey", "choose from your passkeys."}, hasNot: []string{"Create an account"},
+		},
+		{
+			name: "step-up with passkeys", page: gateway.Page{Name: "sign-in", Methods: []authcore.Method{authcore.Passkey}, Identity: named, Registration: true},
+			status: 200, has: []string{"Confirm it is you", "Use your passkey"}, hasNot: []string{"Create an account", "Username"},
+		},
+		{
+			name: "account offers what the site offers", page: gateway.Page{Name: "account", Methods: []authcore.Method{authcore.Passkey}, Identity: named},
+			status: 200, has: []string{"Ways to sign in", "Add a passkey"}, hasNot: []string{"Add a wallet"},
+		},
+		{
 			name: "sign-in without methods", page: gateway.Page{Name: "sign-in"},
 			status: 200, has: []string{"No way to sign in is switched on"},
 		},
@@ -182,9 +198,9 @@ func TestHostileTextStaysText(t *testing.T) {
 		id.Wallets = []string{evil, "eip155:" + evil + ":" + evil}
 		id.Roles = []string{evil}
 		for _, p := range []gateway.Page{
-			{Name: "sign-in", Methods: []authcore.Method{authcore.Wallet}, ReturnTo: evil},
-			{Name: "sign-in", Methods: []authcore.Method{authcore.Wallet}, ReturnTo: evil, Identity: id},
-			{Name: "account", Identity: id, ReturnTo: evil},
+			{Name: "sign-in", Methods: []authcore.Method{authcore.Passkey, authcore.Wallet}, ReturnTo: evil},
+			{Name: "sign-in", Methods: []authcore.Method{authcore.Passkey, authcore.Wallet}, ReturnTo: evil, Identity: id},
+			{Name: "account", Methods: []authcore.Method{authcore.Passkey, authcore.Wallet}, Identity: id, ReturnTo: evil},
 			{Name: "error", Status: 403, Identity: id, ReturnTo: evil, Problem: &gateway.Error{Code: evil, Detail: evil}},
 			{Name: "error", Status: 401, ReturnTo: evil},
 		} {
@@ -248,8 +264,8 @@ func TestPageWeight(t *testing.T) {
 	reference := regexp.MustCompile(`(?:/assets/|from '\./)([a-z-]+\.[a-z]+)`)
 	for name, body := range everyPage(t) {
 		weight, queue, seen := len(body), []string{body}, map[string]bool{}
-		if strings.Contains(body, `data-method="wallet"`) {
-			queue = append(queue, "from './wallet.js'")
+		for _, m := range regexp.MustCompile(`data-method="([a-z]+)"`).FindAllStringSubmatch(body, -1) {
+			queue = append(queue, "from './"+m[1]+".js'")
 		}
 		for len(queue) > 0 {
 			for _, m := range reference.FindAllStringSubmatch(queue[0], -1) {
@@ -282,10 +298,11 @@ func everyPage(t *testing.T) map[string]string {
 	id := identity()
 	id.Username, id.Name = "alice", "Alice"
 	pages := map[string]string{}
+	methods := []authcore.Method{authcore.Passkey, authcore.Wallet}
 	for name, p := range map[string]gateway.Page{
-		"sign-in": {Name: "sign-in", Methods: []authcore.Method{authcore.Wallet}, ReturnTo: "/x"},
-		"step-up": {Name: "sign-in", Methods: []authcore.Method{authcore.Wallet}, Identity: id},
-		"account": {Name: "account", Identity: id},
+		"sign-in": {Name: "sign-in", Methods: methods, ReturnTo: "/x", Registration: true},
+		"step-up": {Name: "sign-in", Methods: methods, Identity: id},
+		"account": {Name: "account", Methods: methods, Identity: id},
 		"error":   {Name: "error", Status: 403, Identity: id, Problem: &gateway.Error{Code: "forbidden"}},
 	} {
 		pages[name] = serve(t, p).Body.String()
@@ -298,9 +315,10 @@ func everyPage(t *testing.T) map[string]string {
 func TestScriptTexts(t *testing.T) {
 	p := New()
 	says := regexp.MustCompile(`\bsay\('(\w+)'|(?m:^\t+\S+: '(\w+)',$)`)
+	methods := []string{"page.js", "attempts.js", "passkey.js", "webauthn.js", "wallet.js"}
 	for name, modules := range map[string][]string{
-		"sign-in": {"page.js", "sign-in.js", "wallet.js"},
-		"account": {"page.js", "account.js"},
+		"sign-in": append([]string{"sign-in.js"}, methods...),
+		"account": append([]string{"account.js", "credentials.js"}, methods...),
 	} {
 		var source string
 		for _, m := range modules {
@@ -312,12 +330,13 @@ func TestScriptTexts(t *testing.T) {
 			t.Fatalf("%s: only %d texts are said", name, len(found))
 		}
 		for _, m := range found {
-			if key := m[1] + m[2]; texts[key] == "" && key != "POST" {
+			if key := m[1] + m[2]; texts[key] == "" {
 				t.Errorf("%s: no text %q", name, key)
 			}
 		}
 		for key := range texts {
-			if !strings.Contains(source, "'"+key+"'") {
+			ofKind := key == "passkey" || key == "wallet" || key == "password"
+			if !ofKind && !strings.Contains(source, "'"+key+"'") {
 				t.Errorf("%s: text %q is not used", name, key)
 			}
 		}
@@ -327,7 +346,7 @@ func TestScriptTexts(t *testing.T) {
 // Texts that no template says are left over.
 func TestPageTexts(t *testing.T) {
 	for name, pg := range New().pages {
-		source := string(must(files.ReadFile("templates/" + name + ".html")))
+		source := string(must(files.ReadFile("templates/"+name+".html"))) + string(must(files.ReadFile("templates/methods.html")))
 		for key := range pg.words.Page {
 			_, ofKind, _ := strings.Cut(key, ".")
 			built := name == "error" && (ofKind != "" || key == "soon" || strings.HasPrefix(key, "in")) || strings.HasSuffix(key, "Method")

@@ -70,9 +70,17 @@ func (v *view) Data() any {
 		Mount    string            `json:"mount"`
 		Site     string            `json:"site"`
 		ReturnTo string            `json:"returnTo"`
+		User     string            `json:"user,omitempty"`    // id of who is signed in
 		Wallets  []string          `json:"wallets,omitempty"` // addresses of who is signed in
 		Text     map[string]string `json:"text"`
-	}{v.Mount, v.Site, v.ReturnTo, v.addresses(), v.words.Script}
+	}{v.Mount, v.Site, v.ReturnTo, v.subject(), v.addresses(), v.words.Script}
+}
+
+func (v *view) subject() string {
+	if v.Identity == nil {
+		return ""
+	}
+	return v.Identity.Subject
 }
 
 func (v *view) addresses() (all []string) {

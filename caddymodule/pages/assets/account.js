@@ -1,6 +1,6 @@
 // The page of who one is signed in as, and the refusals that name the account.
 
-import { say, signOut, tabs, tell } from './page.js';
+import { locales, say, signOut, tabs, tell } from './page.js';
 
 for (const button of document.querySelectorAll('[data-sign-out]')) {
 	button.addEventListener('click', () => signOut(button));
@@ -10,9 +10,6 @@ for (const button of document.querySelectorAll('[data-sign-out]')) {
 // anew with GET, where a reload would send a refused form again.
 tabs.addEventListener('message', () => location.replace(location.href));
 
-// The language is that of the page, its habits (the order of a date, the clock) those of the reader.
-const { lang } = document.documentElement;
-const locales = [...navigator.languages.filter((l) => l === lang || l.startsWith(`${lang}-`)), lang];
 for (const time of document.querySelectorAll('time')) {
 	time.title = time.textContent;
 	time.textContent = new Date(time.dateTime).toLocaleString(locales, { dateStyle: 'long', timeStyle: 'short' });

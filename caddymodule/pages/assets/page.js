@@ -8,14 +8,19 @@ export function say(key, places = {}) {
 	return data.text[key].replace(/\{(\w+)\}/g, (place, name) => all[name] ?? place);
 }
 
+// locales are for dates: the language is that of the page, its habits (the order of a date, the clock) those of the
+// reader.
+const { lang } = document.documentElement;
+export const locales = [...navigator.languages.filter((l) => l === lang || l.startsWith(`${lang}-`)), lang];
+
 // tabs are the pages of the gateway in other tabs, which are told 'signed-in' and 'signed-out'.
 export const tabs = new BroadcastChannel('authgate');
 
-const status = document.querySelector('[data-status]');
-
-// tell puts words in the status line, which screen readers announce. Kind is 'busy', 'good', 'bad' or nothing; code is
+// tell puts words in the status line, which screen readers announce; that of a dialog while one is open, since all else
+// is out of reach then. Kind is 'busy', 'good', 'bad' or nothing; code is
 // shown below the words to be read or copied letter by letter.
 export function tell(words = '', kind = '', code = '') {
+	const status = document.querySelector('dialog[open] [data-status]') ?? document.querySelector('body > :not(dialog) [data-status]');
 	status.dataset.kind = kind;
 	const line = document.createElement('p');
 	line.textContent = words;
@@ -42,12 +47,12 @@ export class Refusal extends Error {
 	}
 }
 
-// post sends JSON to a route of the gateway and answers what came back; null for an answer without a body.
-export async function post(route, body) {
+// call sends JSON to a route of the gateway and answers what came back; null for an answer without a body.
+export async function call(method, route, body) {
 	let response;
 	try {
 		response = await fetch(`${data.mount}/${route}`, {
-			method: 'POST',
+			method,
 			headers: body ? { 'Content-Type': 'application/json', Accept: 'application/json' } : { Accept: 'application/json' },
 			body: body && JSON.stringify(body),
 			signal: AbortSignal.timeout(30_000),
@@ -79,7 +84,7 @@ export async function signOut(button) {
 	button.ariaBusy = 'true';
 	tell(say('signingOut'), 'busy');
 	try {
-		await post('sign-out');
+		await call('POST', 'sign-out');
 	} catch (refusal) {
 		button.ariaBusy = null;
 		tell(refusal.code === 'network' ? say('network') : say('signOutFailed', { when: refusal.when }), 'bad');

@@ -1,5 +1,6 @@
 // Sign-in with an Ethereum wallet: the gateway writes the message (ERC-4361), the wallet signs it.
 
+import { common } from './attempts.js';
 import { Refusal } from './page.js';
 import { find } from './wallets.js';
 
@@ -56,6 +57,7 @@ async function signIn(provider, wallet, attempt, page) {
 		attempt.step(page.say('finishing'));
 		await attempt.finish('challenge/sign', proof);
 	} catch (error) {
+		if (error.code === 'step_up_required') attempt.confirmFirst();
 		attempt.fail(...explain(error, wallet, proof, page));
 	}
 }
@@ -76,9 +78,9 @@ async function prove(provider, wallet, attempt, page) {
 		attempt.check();
 		if (typeof accounts?.[0] !== 'string') throw new Refusal('invalid_address');
 		address = accounts[0];
-		// Who is signed in confirms it here. Another wallet would be linked to the account, which nobody asked for.
-		const { wallets } = page.data;
-		if (wallets && !wallets.some((own) => own.toLowerCase() === address.toLowerCase())) throw new Refusal('wrong_account');
+		// Who confirms who they are can do it with their own wallets only; say so before another one is asked to sign.
+		const { wallets = [] } = page.data;
+		if (attempt.confirms && !wallets.some((own) => own.toLowerCase() === address.toLowerCase())) throw new Refusal('wrong_account');
 		const chainId = Number(await provider.request({ method: 'eth_chainId' }));
 
 		attempt.step(page.say('preparing'));
@@ -103,6 +105,7 @@ const ofWallet = {
 	[-32601]: 'unsupported',
 };
 const ofGateway = {
+	...common,
 	challenge_expired: 'challengeExpired',
 	challenge_not_found: 'challengeExpired',
 	invalid_message: 'invalidMessage',
@@ -111,13 +114,7 @@ const ofGateway = {
 	registration_closed: 'registrationClosed',
 	credential_in_use: 'credentialInUse',
 	wrong_account: 'wrongAccount',
-	account_disabled: 'accountDisabled',
-	too_many_requests: 'rateLimited',
-	unavailable: 'unavailable',
 	rpc_unavailable: 'rpcUnavailable',
-	cross_origin: 'crossOrigin',
-	not_found: 'methodOff',
-	network: 'network',
 };
 
 // explain answers words, kind and code (see tell) for whatever went wrong.

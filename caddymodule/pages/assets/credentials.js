@@ -1,0 +1,215 @@
+// What one signs in with: listed, named, added, removed. The gateway asks for a fresh sign-in before it changes any of
+// it; then the user confirms in a dialog, and what was asked for goes on.
+
+import { attempts } from './attempts.js';
+import { explain } from './passkey.js';
+import { Refusal, call, locales, say, tell } from './page.js';
+import { register, signal, supported } from './webauthn.js';
+
+const section = document.querySelector('[data-ways]');
+const list = section.querySelector('ul');
+const template = section.querySelector('template');
+const page = attempts(document.querySelector('main'), {});
+let credentials = [];
+
+const day = (time) => new Date(time).toLocaleDateString(locales, { dateStyle: 'medium' });
+const short = (address) => `${address.slice(0, 6)}…${address.slice(-4)}`;
+const walletOf = ({ wallet = '' }) => wallet.split(':').at(-1);
+const nameOf = (c) => c.name || (c.kind === 'wallet' ? short(walletOf(c)) : c.provider || say(c.kind));
+
+// show lists what the gateway knows, and tells the browser of it.
+async function show() {
+	const answer = await call('GET', 'credentials');
+	credentials = answer.credentials;
+	list.replaceChildren(...credentials.map(item));
+	const passkeys = credentials.filter(({ kind }) => kind === 'passkey');
+	section.querySelector('[data-nudge]').hidden = passkeys.length !== 1 || passkeys[0].synced;
+	section.hidden = false;
+	// Whoever keeps passkeys drops those that are not in this list: it must be complete, and is only sent as it came.
+	const { signals } = answer;
+	if (!signals) return;
+	const { rpId, userId, allAcceptedCredentialIds, name, displayName } = signals;
+	signal('signalAllAcceptedCredentials', { rpId, userId, allAcceptedCredentialIds });
+	signal('signalCurrentUserDetails', { rpId, userId, name, displayName });
+}
+
+function item(credential) {
+	const { id, kind, created, last_used: used, synced, provider } = credential;
+	const name = nameOf(credential);
+	const li = template.content.cloneNode(true).firstElementChild;
+	const find = (selector) => li.querySelector(selector);
+	const [rename, remove, form] = [find('[data-rename]'), find('[data-remove]'), find('form')];
+	const input = form.elements.name;
+	li.dataset.id = id;
+	find('.name').textContent = name;
+	const what = [say(kind), kind === 'passkey' && provider, kind === 'passkey' && say(synced ? 'synced' : 'oneDevice')];
+	const [, chain] = /^eip155:(\d+):/.exec(credential.wallet) ?? [];
+	if (kind === 'wallet') what.push(short(walletOf(credential)), chain && say('contract', { chain }));
+	find('[data-what]').textContent = what.filter((word) => word && word !== name).join(' · ');
+	find('[data-when]').textContent = `${say('added', { date: day(created) })} · ${used ? say('used', { date: day(used) }) : say('neverUsed')}`;
+	rename.ariaLabel = say('renameWhat', { name });
+	remove.ariaLabel = say('removeWhat', { name });
+
+	const edit = (on) => {
+		form.hidden = !on;
+		find('.deeds').hidden = on;
+		input.value = credential.name;
+		if (on) input.select();
+		else rename.focus();
+	};
+	rename.addEventListener('click', () => edit(true));
+	find('[data-back]').addEventListener('click', () => edit(false));
+	form.addEventListener('keydown', ({ key }) => key === 'Escape' && edit(false));
+	form.addEventListener('submit', (event) => {
+		event.preventDefault();
+		const wanted = input.value.trim();
+		change(rename, async () => {
+			await call('PATCH', `credentials/${id}`, { name: wanted });
+			await show();
+			tell(say('renamed', { name: nameOf({ ...credential, name: wanted }) }), 'good');
+			list.querySelector(`[data-id="${id}"] [data-rename]`)?.focus();
+		});
+	});
+	remove.addEventListener('click', async () => {
+		if (credentials.length === 1) return tell(say('lastOne'));
+		if (!(await really(name))) return remove.focus();
+		change(remove, async () => {
+			await call('DELETE', `credentials/${id}`);
+			if (kind === 'wallet') return anew('walletRemoved');
+			await show();
+			tell(say('removed', { name }), 'good');
+			list.querySelector('[data-remove]')?.focus();
+		});
+	});
+	return li;
+}
+
+// anew loads the page again, which names the wallets in other places too, and tells there what was done.
+function anew(word) {
+	location.hash = word;
+	location.reload();
+}
+
+function really(name) {
+	const dialog = document.querySelector('[data-removal]');
+	dialog.querySelector('h2').textContent = say('removeReally', { name });
+	dialog.querySelector('[data-means]').textContent = say('removeMeans');
+	dialog.returnValue = '';
+	dialog.showModal();
+	return new Promise((resolve) => dialog.addEventListener('close', () => resolve(dialog.returnValue === 'remove'), { once: true }));
+}
+
+// change does what was asked for, after a fresh sign-in where the gateway wants one.
+async function change(button, act) {
+	try {
+		await confirmed(act);
+	} catch (error) {
+		if (error.code === 'unauthenticated') return location.reload();
+		if (error.code !== 'over') tell(...words(error));
+		button.focus();
+	}
+}
+
+async function confirmed(act) {
+	try {
+		return await act();
+	} catch (error) {
+		if (error.code !== 'step_up_required') throw error;
+	}
+	await prove();
+	return act();
+}
+
+const ofGateway = {
+	last_credential: 'lastOne',
+	credential_not_found: 'gone',
+	invalid_request: 'nameRefused',
+	not_confirmed: 'notConfirmed',
+};
+
+function words(error) {
+	const key = ofGateway[error.code];
+	return key ? [say(key), key === 'notConfirmed' ? '' : 'bad'] : explain(error, page);
+}
+
+// prove opens the dialog in which the user confirms who they are, or adds a wallet, and answers when that is done.
+const dialog = document.querySelector('[data-proof]');
+const proof = attempts(dialog, {});
+
+async function prove(adding = false) {
+	dialog.querySelector('h2').textContent = say(adding ? 'chooseWallet' : 'confirmFirst');
+	dialog.querySelector('[data-why]').hidden = adding;
+	for (const part of dialog.querySelectorAll('[data-method]')) {
+		const { method } = part.dataset;
+		part.hidden = adding ? method !== 'wallet' : !credentials.some(({ kind }) => kind === method);
+		if (part.hidden || 'mounted' in part.dataset) continue;
+		part.dataset.mounted = '';
+		const { mount } = await import(`./${method}.js`);
+		mount(part, proof);
+	}
+	await new Promise((resolve, reject) => {
+		let refused = new Refusal('not_confirmed');
+		proof.purpose = {
+			prefix: adding ? '' : 'step-up/',
+			ending: adding ? { session: 'cookie' } : {},
+			done() {
+				refused = null;
+				dialog.close();
+			},
+			confirmFirst() {
+				refused = new Refusal('step_up_required');
+				dialog.close();
+			},
+		};
+		// By whatever the dialog is closed.
+		dialog.addEventListener('close', () => {
+			proof.end();
+			refused ? reject(refused) : resolve();
+		}, { once: true });
+		tell();
+		dialog.showModal();
+		tell();
+	});
+}
+
+const adder = section.querySelector('[data-add-passkey]');
+if (adder) {
+	adder.hidden = !supported;
+	const button = adder.querySelector('button');
+	page.purpose = { ending: { session: 'cookie' }, done() {} };
+	const make = async () => {
+		const name = adder.elements.name.value.trim();
+		const attempt = page.begin(button);
+		try {
+			attempt.step(say('passkeyPreparing'));
+			await register(attempt, {}, name && { name });
+		} finally {
+			if (!attempt.over) attempt.end();
+		}
+		adder.reset();
+		await show();
+		tell(say('passkeyAdded'), 'good');
+	};
+	adder.addEventListener('submit', (event) => {
+		event.preventDefault();
+		if (!document.body.hasAttribute('data-busy')) change(button, make);
+	});
+}
+
+const addWallet = section.querySelector('[data-add-wallet]');
+addWallet?.addEventListener('click', () => change(addWallet, async () => {
+	await prove(true);
+	anew('walletAdded');
+}));
+
+const done = location.hash.slice(1);
+if (done === 'walletAdded' || done === 'walletRemoved') {
+	history.replaceState(null, '', location.pathname + location.search);
+	tell(say(done), 'good');
+}
+
+try {
+	await show();
+} catch (error) {
+	tell(say('waysUnavailable', { when: error.when }), 'bad');
+}
