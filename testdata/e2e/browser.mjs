@@ -107,6 +107,45 @@ function install(wallets) {
 	}
 }
 
+// authenticator attaches one to a page, which keeps it across navigations. Kinds:
+//   internal   of the device: keeps passkeys, checks who it is
+//   synced     the same, of a provider that copies passkeys to other devices
+//   usb        a security key that keeps passkeys and checks who it is
+//   noUV       a security key that checks nobody
+//   u2f        an old security key, which keeps nothing
+// It is touched at once when it is asked, unless presence is false; touch(true) touches it then.
+export async function authenticator(page, kind = 'internal', options = {}) {
+	const internal = {
+		protocol: 'ctap2', ctap2Version: 'ctap2_1', transport: 'internal', hasResidentKey: true, hasUserVerification: true,
+		isUserVerified: true, automaticPresenceSimulation: true,
+	};
+	const kinds = {
+		internal,
+		synced: { ...internal, defaultBackupEligibility: true, defaultBackupState: true },
+		usb: { ...internal, transport: 'usb' },
+		noUV: { ...internal, transport: 'usb', hasUserVerification: false, isUserVerified: false },
+		u2f: { protocol: 'u2f', transport: 'usb', automaticPresenceSimulation: true },
+	};
+	const { presence = true, ...more } = options;
+	const devtools = await page.context().newCDPSession(page);
+	await devtools.send('WebAuthn.enable', { enableUI: false });
+	const { authenticatorId } = await devtools.send('WebAuthn.addVirtualAuthenticator', {
+		options: { ...kinds[kind], ...more, automaticPresenceSimulation: presence },
+	});
+	const send = (method, args) => devtools.send(`WebAuthn.${method}`, { authenticatorId, ...args });
+	return {
+		credentials: async () => (await send('getCredentials')).credentials,
+		add: (credential) => send('addCredential', { credential }),
+		set: (credentialId, properties) => send('setCredentialProperties', { credentialId, ...properties }),
+		remove: (credentialId) => send('removeCredential', { credentialId }),
+		clear: () => send('clearCredentials'),
+		touch: (enabled) => send('setAutomaticPresenceSimulation', { enabled }),
+		verify: (isUserVerified) => send('setUserVerified', { isUserVerified }),
+		lie: (bits) => send('setResponseOverrideBits', bits),
+		detach: () => send('removeVirtualAuthenticator'),
+	};
+}
+
 // emit has a wallet of the page send an event to whoever listens.
 export function emit(page, uuid, event, value) {
 	return page.evaluate(([id, name, v]) => {

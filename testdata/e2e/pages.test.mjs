@@ -331,18 +331,20 @@ test('everything works by keyboard alone', async () => {
 		});
 		await signInPage(page, '/auth/account');
 		await choice(page, 'Good Wallet').waitFor();
-		await page.keyboard.press('Tab');
-		assert.deepEqual(await focus(), { text: 'Good Wallet', visible: true });
+		const reach = async (wanted) => {
+			const seen = [];
+			for (let i = 0; i < 12 && seen.at(-1) !== wanted; i++) {
+				await page.keyboard.press('Tab');
+				const { text, visible } = await focus();
+				assert.ok(visible, `the focus is not to be seen on ${text}`);
+				seen.push(text);
+			}
+			assert.equal(seen.at(-1), wanted, seen.join(', '));
+		};
+		await reach('Good Wallet');
 		await page.keyboard.press('Enter');
 		await at(page, '/auth/account');
-		const seen = [];
-		for (let i = 0; i < 6 && seen.at(-1) !== 'Sign out'; i++) {
-			await page.keyboard.press('Tab');
-			const { text, visible } = await focus();
-			assert.ok(visible, `the focus is not to be seen on ${text}`);
-			seen.push(text);
-		}
-		assert.equal(seen.at(-1), 'Sign out', seen.join(', '));
+		await reach('Sign out');
 		await page.keyboard.press('Space');
 		await says(page, 'You are signed out.');
 	});
@@ -431,12 +433,16 @@ test('nothing moves while a wallet is asked', async () => {
 			});
 			await signInPage(page);
 			await choice(page, 'Other').waitFor();
-			const before = await choice(page, 'Other').boundingBox();
+			const place = () => choice(page, 'Other').evaluate((el) => {
+				const { x, y, width, height } = el.getBoundingClientRect();
+				return { x, y: y + scrollY, width, height }; // the page may scroll to what it says
+			});
+			const before = await place();
 			await choice(page, 'Good Wallet').focus();
 			await page.evaluate(() => document.activeElement.click()); // no input, which would excuse a shift
 			await says(page, 'You declined');
 			await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 300)));
-			assert.deepEqual(await choice(page, 'Other').boundingBox(), before);
+			assert.deepEqual(await place(), before);
 			assert.ok(await page.evaluate(() => window.shifts.reduce((a, b) => a + b, 0)) < 0.01);
 		});
 	}
