@@ -26,7 +26,7 @@ import (
 // Caddy that differs only in having no authgate. There is no socket in it, so that nothing hides the difference.
 //
 // Both sites get the same requests, in turns of some hundred microseconds, so that whatever else the machine does hits
-// both. Times are medians over the turns; allocations are exact.
+// both. Times are lower quartiles over the turns, since what disturbs a turn only ever adds to it; allocations are exact.
 func BenchmarkChain(b *testing.B) {
 	c := newChain(b, 1, 10, 1000)
 	plain := c.sites[0]
@@ -73,7 +73,7 @@ func compare(b *testing.B, first, second func()) {
 	}
 	allocs1, bytes1 := allocated(first)
 	allocs2, bytes2 := allocated(second)
-	var was, is, added []float64
+	var was, is []float64
 	for i := 0; b.Loop(); i++ {
 		var x, y float64
 		if i%2 == 0 {
@@ -81,19 +81,20 @@ func compare(b *testing.B, first, second func()) {
 		} else {
 			y, x = turn(second), turn(first)
 		}
-		was, is, added = append(was, x), append(is, y), append(added, y-x)
+		was, is = append(was, x), append(is, y)
 	}
 	b.ReportMetric(0, "ns/op") // it would be that of a pair of turns
-	b.ReportMetric(median(was), "without-µs/op")
-	b.ReportMetric(median(is), "with-µs/op")
-	b.ReportMetric(median(added), "added-µs/op")
+	b.ReportMetric(quartile(was), "without-µs/op")
+	b.ReportMetric(quartile(is), "with-µs/op")
+	b.ReportMetric(quartile(is)-quartile(was), "added-µs/op")
 	b.ReportMetric(allocs2-allocs1, "added-allocs/op")
 	b.ReportMetric(bytes2-bytes1, "added-B/op")
 }
 
-func median(x []float64) float64 {
+// quartile is the value that a quarter of x does not exceed.
+func quartile(x []float64) float64 {
 	slices.Sort(x)
-	return x[len(x)/2]
+	return x[len(x)/4]
 }
 
 // allocated is what one run of do allocates.
