@@ -12,6 +12,7 @@ type Purpose string
 
 const (
 	PurposeWalletSignIn          Purpose = "wallet-sign-in"
+	PurposeWalletStepUp          Purpose = "wallet-step-up" // the same user again
 	PurposePasskeyRegistration   Purpose = "passkey-registration"
 	PurposePasskeyAuthentication Purpose = "passkey-authentication"
 	PurposePasskeyStepUp         Purpose = "passkey-step-up" // the same user again, verified

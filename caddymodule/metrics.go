@@ -15,6 +15,7 @@ import (
 type metrics struct {
 	decisions *prometheus.HistogramVec
 	signIns   *prometheus.CounterVec
+	odd       *prometheus.CounterVec
 	stores    *prometheus.HistogramVec
 	failures  *prometheus.CounterVec
 
@@ -35,6 +36,10 @@ func newMetrics() *metrics {
 			Name: "caddy_authgate_sign_ins_total",
 			Help: "Sign-ins by method and outcome: ok or the code of the refusal.",
 		}, []string{"method", "outcome"}),
+		odd: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "caddy_authgate_odd_passkeys_total",
+			Help: "Passkeys that behaved oddly: sign_count_refused (there may be a copy), sign_count_went_back, backup_eligibility_changed, backup_state_changed.",
+		}, []string{"event"}),
 		stores: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "caddy_authgate_store_operation_seconds",
 			Help:    "Time of store operations, waiting for the store to open included.",
@@ -54,7 +59,7 @@ func newMetrics() *metrics {
 
 // register adds the collectors to the registry of a configuration.
 func (m *metrics) register(registry *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{m.decisions, m.signIns, m.stores, m.failures} {
+	for _, c := range []prometheus.Collector{m.decisions, m.signIns, m.odd, m.stores, m.failures} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
 			return err
@@ -76,6 +81,9 @@ func (m *metrics) Decided(outcome string, took time.Duration) {
 func (m *metrics) SignedIn(method authcore.Method, outcome string) {
 	m.signIns.WithLabelValues(string(method), outcome).Inc()
 }
+
+// PasskeyOdd implements gateway.Observer.
+func (m *metrics) PasskeyOdd(event string) { m.odd.WithLabelValues(event).Inc() }
 
 func (m *metrics) stored(operation string, took time.Duration, failed bool) {
 	m.stores.WithLabelValues(operation).Observe(took.Seconds())

@@ -117,13 +117,18 @@ func (r *Realm) newCredential(userID string, p proof) (authcore.Credential, erro
 
 // newID answers 128 random bits as text.
 func (r *Realm) newID() (string, error) {
-	random := r.Rand
-	if random == nil {
-		random = rand.Reader
+	b, err := r.random(16)
+	return hex.EncodeToString(b), err
+}
+
+func (r *Realm) random(n int) ([]byte, error) {
+	source := r.Rand
+	if source == nil {
+		source = rand.Reader
 	}
-	var b [16]byte
-	if _, err := io.ReadFull(random, b[:]); err != nil {
-		return "", fmt.Errorf("gateway: random id: %w", err)
+	b := make([]byte, n)
+	if _, err := io.ReadFull(source, b); err != nil {
+		return nil, fmt.Errorf("gateway: random bytes: %w", err)
 	}
-	return hex.EncodeToString(b[:]), nil
+	return b, nil
 }

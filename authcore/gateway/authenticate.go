@@ -99,9 +99,12 @@ func (g *Gateway) identify(r *http.Request, now time.Time, cookie string, hasCoo
 	}
 	v := visitor{via: byCookie, secret: secret}
 	t, err := g.verify(r.Context(), access, now)
-	if err != nil {
-		// Expired, or signed with a key that is gone, or left out for its size: the secret decides.
-		t, v.setCookie, err = g.renew(r.Context(), secret, now)
+	if err != nil || g.realm.State.lacks(t.identity) {
+		// Expired, or signed with a key that is gone, or left out for its size, or of before a step-up: the secret decides.
+		renewed, setCookie, failed := g.renew(r.Context(), secret, now)
+		if err != nil || !errors.Is(failed, authcore.ErrUnavailable) {
+			t, v.setCookie, err = renewed, setCookie, failed
+		}
 	}
 	switch {
 	case err == nil:
@@ -160,7 +163,7 @@ func (g *Gateway) newTicket(id *authcore.Identity, issued, expires time.Time) *t
 // good reports whether what a ticket says still holds.
 func (g *Gateway) good(t *ticket, now time.Time) error {
 	switch {
-	case !now.Before(t.expires):
+	case !now.Before(t.expires), g.realm.State.isOutdated(t.identity, t.issued):
 		return token.ErrExpired
 	case g.realm.State.isEnded(t.identity.SessionID):
 		return authcore.ErrSessionNotFound
@@ -174,7 +177,7 @@ const renewTimeout = 5 * time.Second
 // renew resumes the session of a cookie and gives it a new access token. Of many requests with the same cookie one does
 // the work; those that come later with the old cookie, sent before the answer arrived, get the same new one.
 func (g *Gateway) renew(ctx context.Context, secret string, now time.Time) (*ticket, string, error) {
-	if r, ok := g.tickets.renewed.GetIfPresent(secret); ok && g.good(r.ticket, now) == nil {
+	if r, ok := g.tickets.renewed.GetIfPresent(secret); ok && g.good(r.ticket, now) == nil && !g.realm.State.lacks(r.ticket.identity) {
 		return r.ticket, r.setCookie, nil
 	}
 	done, err, _ := g.tickets.flights.Do(secret, func() (any, error) {

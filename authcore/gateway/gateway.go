@@ -3,10 +3,8 @@ package gateway
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 
-	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/policy"
 )
 
@@ -36,7 +34,7 @@ func New(realm *Realm, site Site) (*Gateway, error) {
 	if !validMount(site.Path) {
 		return nil, fmt.Errorf("gateway: path %q: write a path such as /auth: letters, digits, '-', '_' and '.', no slash at the end", site.Path)
 	}
-	if site.Methods, err = offered(realm, site.Methods); err != nil {
+	if site.Methods, err = offered(realm, o, site.Methods); err != nil {
 		return nil, err
 	}
 	g := &Gateway{realm: realm, site: site, origin: o, audience: []string{o.text}}
@@ -54,25 +52,10 @@ func New(realm *Realm, site Site) (*Gateway, error) {
 	}
 	g.strip = newStripper(site.Headers)
 	g.tickets = newTicketCache()
-	g.routes = g.ownRoutes()
+	if g.routes, err = g.ownRoutes(); err != nil {
+		return nil, err
+	}
 	return g, nil
-}
-
-// offered answers the methods of a site: those asked for, which the realm must have, or all that the realm has.
-func offered(realm *Realm, asked []authcore.Method) ([]authcore.Method, error) {
-	has := realm.methods()
-	if len(asked) == 0 {
-		if len(has) == 0 {
-			return nil, fmt.Errorf("gateway: no sign-in method is on: switch one on in the global authgate options")
-		}
-		return has, nil
-	}
-	for _, m := range asked {
-		if !slices.Contains(has, m) {
-			return nil, fmt.Errorf("gateway: methods: %q is not on: switch it on in the global authgate options, or leave it out", m)
-		}
-	}
-	return asked, nil
 }
 
 // validMount accepts one or more plain segments, so that the mount has one reading only.

@@ -80,6 +80,10 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) erro
 // ownPath reports whether a request is for one of the gateway's own routes, and which.
 func (g *Gateway) ownPath(r *http.Request) (sub string, own bool) {
 	p := r.URL.Path
+	if strings.HasPrefix(p, wellKnown) {
+		_, own = g.routes[p]
+		return p, own
+	}
 	if !strings.Contains(p, g.site.Path) {
 		return "", false
 	}

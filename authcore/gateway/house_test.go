@@ -271,6 +271,12 @@ func (s *signIns) SignedIn(m authcore.Method, outcome string) {
 	s.told = append(s.told, string(m)+" "+outcome)
 }
 
+func (s *signIns) PasskeyOdd(event string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told = append(s.told, "odd "+event)
+}
+
 // plainPages are pages of one line.
 type plainPages struct{}
 

@@ -174,6 +174,29 @@ func (o *object) optional(name string) (s string, given bool) {
 	return s, true
 }
 
+// object answers the text of an object that must be there.
+func (o *object) object(name string) []byte {
+	raw := o.members[name]
+	if len(raw) == 0 || raw[0] != '{' {
+		o.fail(name, "is not an object")
+	}
+	return raw
+}
+
+// maxLabel is how long a name may be that people give to something, in characters.
+const maxLabel = 64
+
+// label answers a name that people give to something, if there is one, in a form fit to be shown: printable (which
+// excludes control and bidi characters) and without space around it.
+func (o *object) label(name string) string {
+	s, _ := o.optional(name)
+	s = strings.TrimSpace(s)
+	if utf8.RuneCountInString(s) > maxLabel || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		o.fail(name, "is too long or not printable")
+	}
+	return s
+}
+
 // number answers a positive integer that may be there, else 0. It may be written as a number, or as a string in decimal
 // or with 0x in hexadecimal, as wallets tell their chain (EIP-695).
 func (o *object) number(name string) uint64 {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/passkey"
 	"github.com/caddy-authgate/authgate/authcore/session"
 	"github.com/caddy-authgate/authgate/authcore/wallet"
 )
@@ -29,6 +30,15 @@ var (
 	errBrokenPage       = &Error{Status: http.StatusInternalServerError, Code: "internal", Detail: "This page cannot be shown."}
 )
 
+const invalidAssertion = "This passkey cannot be used here."
+
+// errNoCeremony and errLateCeremony are authcore.ErrChallengeNotFound and authcore.ErrChallengeExpired on the routes of
+// passkeys, whose clients know them by other statuses than those of wallets.
+var (
+	errNoCeremony   = &Error{Status: http.StatusBadRequest, Code: "challenge_not_found", Detail: "This was not asked for here, or was answered already. Start again."}
+	errLateCeremony = &Error{Status: http.StatusRequestTimeout, Code: "challenge_expired", Detail: "This took too long. Start again."}
+)
+
 // answers says what an error of a mechanism or a store is to a client: the first line that fits. Being unavailable
 // comes first since it is never a verdict, whatever else it wraps.
 var answers = []struct {
@@ -44,6 +54,16 @@ var answers = []struct {
 	{authcore.ErrChallengeExpired, &Error{Status: http.StatusPreconditionFailed, Code: "challenge_expired", Detail: "This challenge has expired. Ask for a new one."}},
 	{authcore.ErrChallengeLimit, errTooMany},
 	{authcore.ErrCredentialInUse, &Error{Status: http.StatusConflict, Code: "credential_in_use", Detail: "This belongs to another account."}},
+	{authcore.ErrInvalidUsername, &Error{Status: http.StatusBadRequest, Code: "invalid_username", Detail: "A username is 1 to 64 of a–z, 0–9, '.', '_' and '-', begins with a letter or digit and is no address."}},
+	{authcore.ErrUsernameTaken, &Error{Status: http.StatusConflict, Code: "username_taken", Detail: "Somebody has this username already."}},
+	{authcore.ErrLastCredential, &Error{Status: http.StatusConflict, Code: "last_credential", Detail: "This is the last way to sign in here. Add another one first."}},
+	{authcore.ErrCredentialNotFound, &Error{Status: http.StatusNotFound, Code: "credential_not_found", Detail: "This account has no such way to sign in."}},
+	{passkey.ErrNoPasskey, &Error{Status: http.StatusNotFound, Code: "credential_not_found", Detail: "This account has no passkey for this site."}},
+	{passkey.ErrInvalidAttestation, &Error{Status: http.StatusBadRequest, Code: "invalid_attestation", Detail: "This passkey cannot be taken."}},
+	// WebAuthn Level 3 section 5.1.10.2. Only where no passkeys were asked for by name is it told that one is unknown, so
+	// that nobody learns by it whose passkeys are which.
+	{passkey.ErrUnknownCredential, &Error{Status: http.StatusUnauthorized, Code: "invalid_assertion", Detail: invalidAssertion, signal: "unknownCredential"}},
+	{passkey.ErrInvalidAssertion, &Error{Status: http.StatusUnauthorized, Code: "invalid_assertion", Detail: invalidAssertion}},
 	{session.ErrInvalidGrant, errInvalidGrant},
 	// The session or its user went away between two steps of one request.
 	{authcore.ErrSessionNotFound, errSignedOut},
@@ -124,7 +144,8 @@ func (g *Gateway) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 		Status int    `json:"status"`
 		Code   string `json:"code"`
 		Detail string `json:"detail"`
-	}{"about:blank", http.StatusText(e.Status), e.Status, e.Code, e.Detail})
+		Signal string `json:"signal,omitempty"`
+	}{"about:blank", http.StatusText(e.Status), e.Status, e.Code, e.Detail, e.signal})
 }
 
 // logError tells the operator what the client is not told. Refusals are what a gateway is for; only failures stand out.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/passkey"
 	"github.com/caddy-authgate/authgate/authcore/session"
 	"github.com/caddy-authgate/authgate/authcore/token"
 	"github.com/caddy-authgate/authgate/authcore/wallet"
@@ -33,7 +34,8 @@ type RealmConfig struct {
 	RefreshToken time.Duration // default 24 h
 	Fresh        time.Duration // how new a sign-in must be to change credentials; default 5 min
 
-	Wallet *WalletConfig // nil: wallet sign-in is off
+	Wallet  *WalletConfig  // nil: wallet sign-in is off
+	Passkey *PasskeyConfig // nil: passkeys are off
 
 	RateLimit RateLimit
 
@@ -75,6 +77,9 @@ type Observer interface {
 	Decided(outcome string, took time.Duration)
 	// SignedIn is told each finished or failed sign-in: outcome is "ok" or the code of the refusal.
 	SignedIn(method authcore.Method, outcome string)
+	// PasskeyOdd is told what is odd about a passkey that was used: "sign_count_refused" (it is bound to one device, and
+	// there may be a copy), or one of the events of package passkey, with which the sign-in went on.
+	PasskeyOdd(event string)
 }
 
 // Realm is the gateway's part that sites share: accounts, sessions, keys. Make one with NewRealm.
@@ -83,7 +88,8 @@ type Realm struct {
 	sessions *session.Sessions
 	keys     *token.KeyRing
 	issuer   *token.Issuer
-	wallet   *wallet.SignIn // nil: off
+	wallet   *wallet.SignIn      // nil: off
+	passkeys *passkey.Ceremonies // nil: off
 	grants   grants
 	hasKey   atomic.Bool // there was a signing key once
 }
@@ -157,12 +163,18 @@ func NewRealm(c RealmConfig) (*Realm, error) {
 			return nil, err
 		}
 	}
+	if r.passkeys, err = r.ceremonies(c.Passkey); err != nil {
+		return nil, err
+	}
 	return r, nil
 }
 
 // methods answers the sign-in methods that are on, the most convenient first.
 func (r *Realm) methods() []authcore.Method {
 	var m []authcore.Method
+	if r.passkeys != nil {
+		m = append(m, authcore.Passkey)
+	}
 	if r.wallet != nil {
 		m = append(m, authcore.Wallet)
 	}
@@ -221,3 +233,4 @@ type nobody struct{}
 
 func (nobody) Decided(string, time.Duration)    {}
 func (nobody) SignedIn(authcore.Method, string) {}
+func (nobody) PasskeyOdd(string)                {}

@@ -13,30 +13,69 @@ type serve func(w http.ResponseWriter, r *http.Request, v *visitor) error
 
 // route is what answers a path, by method; nil where the method is not allowed. HEAD is answered where GET is.
 type route struct {
-	get, post serve
+	get, post, patch, delete serve
 }
 
-// ownRoutes answers the routes of this site, by path below the mount. A last segment of * stands for any one segment,
-// which the route finds as path value "name". What is switched off is not there.
-func (g *Gateway) ownRoutes() map[string]route {
+// by answers what serves a method, and the methods there are.
+func (to route) by(method string) (do serve, allow string) {
+	var all []string
+	for _, one := range []struct {
+		method string
+		do     serve
+	}{
+		{http.MethodGet, to.get},
+		{http.MethodHead, to.get},
+		{http.MethodPost, to.post},
+		{http.MethodPatch, to.patch},
+		{http.MethodDelete, to.delete},
+	} {
+		if one.do == nil {
+			continue
+		}
+		all = append(all, one.method)
+		if one.method == method {
+			do = one.do
+		}
+	}
+	return do, strings.Join(all, ", ")
+}
+
+// ownRoutes answers the routes of this site, by path below the mount; those outside of it begin with a slash. A last
+// segment of * stands for any one segment, which the route finds as path value "name". What is switched off is not there.
+func (g *Gateway) ownRoutes() (map[string]route, error) {
 	routes := map[string]route{
 		"token/refresh": {post: g.refreshTokens},
 		"sign-out":      {post: g.signOut},
-		"session":       {get: g.showSession},
+		"session":       {get: signedIn(g.showSession)},
+		"credentials":   {get: signedIn(g.listCredentials)},
+		"credentials/*": {patch: signedIn(g.renameCredential), delete: signedIn(g.deleteCredential)},
 		"jwks.json":     {get: g.showKeys},
 		"health/live":   {get: g.showLive},
 		"health/ready":  {get: g.showReady},
 	}
+	if slices.Contains(g.site.Methods, authcore.Passkey) {
+		routes["registration/request"] = route{post: g.limited(g.requestRegistration)}
+		routes["registration/response"] = route{post: g.observed(authcore.Passkey, g.limited(g.answerRegistration))}
+		routes["authentication/request"] = route{post: g.limited(g.requestAuthentication)}
+		routes["authentication/response"] = route{post: g.observed(authcore.Passkey, g.limited(g.answerAuthentication))}
+		routes["step-up/authentication/request"] = route{post: g.limited(signedIn(g.requestStepUp))}
+		routes["step-up/authentication/response"] = route{post: g.observed(authcore.Passkey, g.limited(signedIn(g.answerStepUp)))}
+		if err := g.addWellKnown(routes); err != nil {
+			return nil, err
+		}
+	}
 	if slices.Contains(g.site.Methods, authcore.Wallet) {
 		routes["challenge/create"] = route{post: g.limited(g.createChallenge)}
 		routes["challenge/sign"] = route{post: g.observed(authcore.Wallet, g.limited(g.signChallenge))}
+		routes["step-up/challenge/create"] = route{post: g.limited(signedIn(g.createStepUpChallenge))}
+		routes["step-up/challenge/sign"] = route{post: g.observed(authcore.Wallet, g.limited(signedIn(g.signStepUpChallenge)))}
 	}
 	if g.site.Pages != nil {
 		routes["sign-in"] = route{get: g.showSignIn}
 		routes["account"] = route{get: g.showAccount}
 		routes["assets/*"] = route{get: g.showAsset}
 	}
-	return routes
+	return routes, nil
 }
 
 // serveOwn answers a request for one of the gateway's own routes; sub is its path below the mount.
@@ -59,24 +98,12 @@ func (g *Gateway) dispatch(w http.ResponseWriter, r *http.Request, sub string, v
 		}
 		r.SetPathValue("name", sub[i:])
 	}
-	do, allow := to.get, "GET, HEAD"
-	if to.get == nil {
-		allow = "POST"
-	} else if to.post != nil {
-		allow += ", POST"
-	}
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-	case http.MethodPost:
-		do = to.post
-	default:
-		do = nil
-	}
+	do, allow := to.by(r.Method)
 	if do == nil {
 		w.Header()["Allow"] = []string{allow}
 		return errMethodNotAllowed
 	}
-	if r.Method == http.MethodPost {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		if err := g.checkSender(r); err != nil {
 			return err
 		}

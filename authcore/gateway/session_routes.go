@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/session"
@@ -87,12 +88,6 @@ func (g *Gateway) sessionToEnd(r *http.Request, v *visitor) (string, error) {
 // showSession is GET session.
 func (g *Gateway) showSession(w http.ResponseWriter, r *http.Request, v *visitor) error {
 	id := v.identity
-	switch {
-	case v.err != nil:
-		return v.err
-	case id == nil:
-		return errSignedOut
-	}
 	s, err := g.realm.Stores.Sessions.Session(r.Context(), id.SessionID)
 	expires := s.IdleUntil
 	switch {
@@ -105,7 +100,7 @@ func (g *Gateway) showSession(w http.ResponseWriter, r *http.Request, v *visitor
 	return writeJSON(w, r, struct {
 		User    userView    `json:"user"`
 		Session sessionView `json:"session"`
-	}{viewUser(id), sessionView{id.SessionID, methodsOf(id), timestamp(id.AuthTime()), timestamp(expires)}})
+	}{viewUser(id), viewSession(id, expires)})
 }
 
 // sessionView is the session at hand as routes tell it.
@@ -114,4 +109,8 @@ type sessionView struct {
 	Methods  []authcore.Method `json:"methods"`
 	AuthTime string            `json:"auth_time"`
 	Expires  string            `json:"expires"`
+}
+
+func viewSession(id *authcore.Identity, expires time.Time) sessionView {
+	return sessionView{id.SessionID, methodsOf(id), timestamp(id.AuthTime()), timestamp(expires)}
 }

@@ -72,10 +72,10 @@ func (g *Gateway) writeTokens(w http.ResponseWriter, r *http.Request, id *authco
 
 // signIn opens a session for a user who has proved who it is, and answers in the way that was asked for. The session is
 // always a new one: whoever planted a cookie in the browser before (session fixation) holds nothing.
-func (g *Gateway) signIn(w http.ResponseWriter, r *http.Request, v *visitor, userID string, m authcore.Method, end ending) error {
+func (g *Gateway) signIn(w http.ResponseWriter, r *http.Request, v *visitor, userID string, use authcore.MethodUse, end ending) error {
 	ctx := r.Context()
 	s, secret, err := g.realm.sessions.Open(ctx, session.Opening{
-		UserID: userID, Origin: g.origin.text, Use: authcore.MethodUse{Method: m}, Cookie: end.cookie,
+		UserID: userID, Origin: g.origin.text, Use: use, Cookie: end.cookie,
 		ClientIP: g.realm.ClientIP(r).String(), UserAgent: r.UserAgent(),
 	})
 	if err != nil {

@@ -1,25 +1,88 @@
 package gateway
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-authgate/authgate/authcore"
 )
 
-// State is what an instance remembers across reloads of its configuration: sessions that ended while access tokens of
-// theirs are still unexpired, and the streams that are open. Everything else is in a store.
+// State is what an instance remembers across reloads of its configuration: what unexpired access tokens do not know, that
+// a session ended say, and the streams that are open. Everything else is in a store.
 type State struct {
 	mu      sync.RWMutex
 	ended   map[string]time.Time // session id → when its last access token has expired
 	streams map[string]map[*stream]struct{}
-	any     atomic.Bool // whether ended has entries, so that the common case takes no lock
+	// What access tokens of users and sessions do not tell yet, or still do, while they are unexpired.
+	outdated map[string]since  // by user: credentials were taken away
+	stepped  map[string]stepUp // by session: more was proven
+	any      atomic.Bool       // whether ended, outdated or stepped has entries, so that the common case takes no lock
 
 	born atomic.Int64 // Unix seconds; sessions that ended before are not in ended
 }
 
+type since struct {
+	issued int64 // Unix seconds; access tokens issued before are to be renewed
+	until  time.Time
+}
+
+type stepUp struct {
+	methods []authcore.MethodUse
+	until   time.Time
+}
+
 // NewState makes an empty state.
 func NewState() *State {
-	return &State{ended: make(map[string]time.Time), streams: make(map[string]map[*stream]struct{})}
+	return &State{
+		ended: make(map[string]time.Time), streams: make(map[string]map[*stream]struct{}),
+		outdated: make(map[string]since), stepped: make(map[string]stepUp),
+	}
+}
+
+// outdate makes what was taken away from a user count on this instance at once: access tokens issued until now are to be
+// renewed before they are believed. The time until is when the last of them has expired.
+func (s *State) outdate(userID string, now, until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.outdated[userID] = since{now.Unix() + 1, until} // tokens tell whole seconds
+	s.any.Store(true)
+}
+
+// steppedUp makes what was proven in a session count on this instance at once, whichever cookie of it arrives.
+func (s *State) steppedUp(sess authcore.Session, until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stepped[sess.ID] = stepUp{slices.Clone(sess.Methods), until}
+	s.any.Store(true)
+}
+
+// isOutdated reports whether an access token issued at this time may tell what was taken away from its user.
+func (s *State) isOutdated(id *authcore.Identity, issued time.Time) bool {
+	if !s.any.Load() {
+		return false
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return issued.Unix() < s.outdated[id.Subject].issued
+}
+
+// lacks reports whether an access token does not tell yet what was proven in its session.
+func (s *State) lacks(id *authcore.Identity) bool {
+	if !s.any.Load() {
+		return false
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.ContainsFunc(s.stepped[id.SessionID].methods, func(proven authcore.MethodUse) bool {
+		return !slices.ContainsFunc(id.Methods, func(told authcore.MethodUse) bool {
+			// Tokens tell whole seconds.
+			same := told.UserVerified == proven.UserVerified && told.DeviceBound == proven.DeviceBound
+			return told.Method == proven.Method && (told.Time.Unix() > proven.Time.Unix() || same && told.Time.Unix() == proven.Time.Unix())
+		})
+	})
 }
 
 // end makes the end of a session hold on this instance at once: its access tokens count no more, its streams close.
@@ -76,7 +139,9 @@ func (s *State) clean(now time.Time) {
 			delete(s.ended, id)
 		}
 	}
-	s.any.Store(len(s.ended) > 0)
+	maps.DeleteFunc(s.outdated, func(_ string, o since) bool { return !now.Before(o.until) })
+	maps.DeleteFunc(s.stepped, func(_ string, p stepUp) bool { return !now.Before(p.until) })
+	s.any.Store(len(s.ended)+len(s.outdated)+len(s.stepped) > 0)
 }
 
 // begin notes when this state began to note which sessions end.

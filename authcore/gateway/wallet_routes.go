@@ -17,6 +17,11 @@ func (v *visitor) subject() string {
 
 // createChallenge is POST challenge/create.
 func (g *Gateway) createChallenge(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	return g.askWallet(w, r, v, false)
+}
+
+// askWallet answers a message to sign, or a nonce to write one around.
+func (g *Gateway) askWallet(w http.ResponseWriter, r *http.Request, v *visitor, stepUp bool) error {
 	if v.err != nil {
 		return v.err // a challenge for nobody would be of no use to whoever this is
 	}
@@ -36,7 +41,8 @@ func (g *Gateway) createChallenge(w http.ResponseWriter, r *http.Request, v *vis
 		return wallet.ErrInvalidAddress
 	}
 	asked, err := g.realm.wallet.Begin(r.Context(), wallet.Ask{
-		Origin: g.origin.text, Subject: v.subject(), Client: clientKey(g.realm.ClientIP(r)), Address: address, ChainID: chain,
+		Origin: g.origin.text, Subject: v.subject(), Client: clientKey(g.realm.ClientIP(r)), StepUp: stepUp,
+		Address: address, ChainID: chain,
 	})
 	if err != nil {
 		return err
@@ -87,7 +93,7 @@ func (g *Gateway) signChallenge(w http.ResponseWriter, r *http.Request, v *visit
 	if err != nil {
 		return err
 	}
-	return g.signIn(w, r, v, userID, authcore.Wallet, end)
+	return g.signIn(w, r, v, userID, authcore.MethodUse{Method: authcore.Wallet}, end)
 }
 
 // ownerOf answers whose a proved credential is, after adding it to the account of whoever is signed in.

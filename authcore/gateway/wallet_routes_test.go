@@ -342,11 +342,10 @@ func TestProgramSigningInLeavesOtherSessionsAlone(t *testing.T) {
 }
 
 func TestMethodThatIsOffIsNotThere(t *testing.T) {
-	h := build(t)
-	h.gateway.site.Methods = []authcore.Method{authcore.Passkey}
-	h.gateway.routes = h.gateway.ownRoutes()
-	h.do("POST", "challenge/create", `{}`).refused(404, "not_found")
-	h.do("POST", "challenge/sign", `{}`).refused(404, "not_found")
+	h := build(t, passkeysOn, func(_ *RealmConfig, s *Site) { s.Methods = []authcore.Method{authcore.Passkey} })
+	for _, sub := range []string{"challenge/create", "challenge/sign", "step-up/challenge/create", "step-up/challenge/sign"} {
+		h.do("POST", sub, `{}`).refused(404, "not_found")
+	}
 }
 
 // The store of challenges, or that of accounts, fails at each step in turn: nobody gets in, nothing internal is told,

@@ -3,7 +3,9 @@ package token
 import (
 	"bytes"
 	"context"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -54,6 +56,25 @@ func (r *KeyRing) JWKS(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.Clone(set.jwks), nil
+}
+
+// Secret answers 32 bytes for one purpose, which only those can know who have the private key that signs now: the same
+// on all instances, and other ones once the next key signs. It is for what must not be guessed but may change with the
+// keys. Its error is authcore.ErrUnavailable where there is no key.
+func (r *KeyRing) Secret(ctx context.Context, purpose string) ([]byte, error) {
+	key, err := r.signer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	private, err := key.private.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("token: secret: %w", err)
+	}
+	secret, err := hkdf.Key(sha256.New, private, nil, "authgate "+purpose, 32)
+	if err != nil {
+		return nil, fmt.Errorf("token: secret: %w", err)
+	}
+	return secret, nil
 }
 
 // Refresh reads the keys anew, makes the next one where it is due and deletes what is retired. Using the ring does the

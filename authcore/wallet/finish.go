@@ -28,7 +28,7 @@ func (s *SignIn) Finish(ctx context.Context, answer Answer) (Account, error) {
 	}
 	now := s.now()
 	challenge, err := s.Challenges.ConsumeChallenge(ctx, authcore.HashSecret(m.Nonce), authcore.Binding{
-		Purpose: authcore.PurposeWalletSignIn, Origin: answer.Origin, Subject: answer.Subject,
+		Purpose: purpose(answer.StepUp), Origin: answer.Origin, Subject: answer.Subject,
 	}, now)
 	switch {
 	case errors.Is(err, authcore.ErrChallengeNotFound) && expired(m, now):

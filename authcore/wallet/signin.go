@@ -37,6 +37,7 @@ type Ask struct {
 	Origin  string // of the site, as configured: never from the request
 	Subject string // the user who is signed in; empty where nobody is
 	Client  string // who asks, as a rate limit counts clients
+	StepUp  bool   // Subject proves again who they are; such a challenge signs nobody in
 	Address string // the wallet; empty where the client writes the message itself
 	ChainID uint64 // of the wallet; 0: the first one allowed, else 1 (Ethereum)
 }
@@ -56,6 +57,7 @@ type Asked struct {
 type Answer struct {
 	Origin    string // of the site on which it arrived, as configured
 	Subject   string // the user who is signed in; empty where nobody is
+	StepUp    bool   // answers a challenge that was asked for to step up
 	Message   string // the text that was signed, byte for byte
 	Signature string // "0x" and hex digits
 }
@@ -112,7 +114,7 @@ func (s *SignIn) Begin(ctx context.Context, ask Ask) (Asked, error) {
 	}
 	challenge := authcore.Challenge{
 		ID:      authcore.HashSecret(nonce),
-		Binding: authcore.Binding{Purpose: authcore.PurposeWalletSignIn, Origin: ask.Origin, Subject: ask.Subject},
+		Binding: authcore.Binding{Purpose: purpose(ask.StepUp), Origin: ask.Origin, Subject: ask.Subject},
 		Client:  ask.Client,
 		Expires: asked.Expires,
 	}
@@ -139,6 +141,13 @@ func (s *SignIn) Begin(ctx context.Context, ask Ask) (Asked, error) {
 		return Asked{}, storeError(err, authcore.ErrChallengeLimit)
 	}
 	return asked, nil
+}
+
+func purpose(stepUp bool) authcore.Purpose {
+	if stepUp {
+		return authcore.PurposeWalletStepUp
+	}
+	return authcore.PurposeWalletSignIn
 }
 
 func (s *SignIn) chainAllowed(id uint64) bool {
