@@ -27,6 +27,8 @@ type App struct {
 	Session SessionOptions `json:"session,omitzero"`
 	// Sign-in with an Ethereum wallet. It is on by default.
 	Wallet WalletOptions `json:"wallet,omitzero"`
+	// Passkeys. They are on by default, on sites whose origin can have them.
+	Passkey *PasskeyOptions `json:"passkey,omitempty"`
 	// Bound on the requests that begin or finish a sign-in, per client.
 	RateLimit RateLimitOptions `json:"rate_limit,omitzero"`
 
@@ -70,6 +72,32 @@ type WalletOptions struct {
 	ChallengeTTL caddy.Duration `json:"challenge_ttl,omitempty"`
 	// Chain ids that are accepted. Default: any.
 	Chains []uint64 `json:"chains,omitempty"`
+}
+
+// PasskeyOptions configure passkeys (WebAuthn). Where they are configured, a site whose origin cannot have any is an error,
+// unless it names its sign-in methods without them.
+type PasskeyOptions struct {
+	// Switches them off.
+	Off bool `json:"off,omitempty"`
+	// The domain that passkeys belong to: the host of each site, or one above it. Default: each site's own host. Passkeys
+	// stay with the domain they were made for.
+	RPID string `json:"rp_id,omitempty"`
+	// What some browsers show beside it. Default: the domain.
+	RPName string `json:"rp_name,omitempty"`
+	// Whether the authenticator must verify its user by PIN or biometrics: "required" or "preferred". Default: required.
+	UserVerification string `json:"user_verification,omitempty"`
+	// Whether authenticators are asked what model they are: "none" or "direct". Default: none.
+	Attestation string `json:"attestation,omitempty"`
+	// Passkeys that can be on several devices: "allow" or "forbid". Default: allow.
+	Synced string `json:"synced,omitempty"`
+	// Models of authenticators (AAGUIDs) that may be used. Default: any.
+	AllowAAGUIDs []string `json:"allow_aaguids,omitempty"`
+	// Models of authenticators (AAGUIDs) that may not be used.
+	RefuseAAGUIDs []string `json:"refuse_aaguids,omitempty"`
+	// Origins of sites that use the passkeys of rp_id without being below it.
+	RelatedOrigins []string `json:"related_origins,omitempty"`
+	// How long the browser may take. Default: 5m.
+	ChallengeTTL caddy.Duration `json:"challenge_ttl,omitempty"`
 }
 
 // RateLimitOptions bound the requests that begin or finish a sign-in, per client address (/64 for IPv6).
@@ -237,7 +265,9 @@ func (a *App) realmConfig() (gateway.RealmConfig, error) {
 			Statement: a.Wallet.Statement, ChallengeTTL: time.Duration(a.Wallet.ChallengeTTL), Chains: a.Wallet.Chains,
 		}
 	}
-	return config, nil
+	var err error
+	config.Passkey, err = a.Passkey.config()
+	return config, err
 }
 
 // dryRealm is a realm of these options that nobody uses, on stores that are never opened: making it checks the options.

@@ -46,6 +46,17 @@ func parseApp(d *caddyfile.Dispenser, before any) (any, error) {
 //			chains        <chain-id>...
 //		}
 //		wallet     off
+//		passkey {
+//			rp_id             <domain>
+//			rp_name           <name>
+//			user_verification required | preferred
+//			attestation       none | direct
+//			synced            allow | forbid
+//			aaguid            allow | refuse <AAGUID>...
+//			related_origins   <origin>...
+//			challenge_ttl     <duration>
+//		}
+//		passkey    off
 //		rate_limit <count> <duration> | off
 //	}
 //
@@ -63,6 +74,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		option{usage: "grant <role> <address or e-mail>...", min: 2, max: -1, repeat: true, parse: a.parseGrant}.checked(a.check),
 		option{usage: "session { <options> }", block: true, parse: a.parseSession}.checked(a.check),
 		{usage: "wallet { <options> } | off", max: 1, block: true, parse: a.parseWallet},
+		{usage: "passkey { <options> } | off", max: 1, block: true, parse: a.parsePasskey},
 		option{usage: "rate_limit <count> <duration> | off", min: 1, max: 2, parse: a.parseRateLimit}.checked(a.check),
 	})
 }

@@ -25,7 +25,7 @@ type Handler struct {
 	Origin string `json:"origin,omitempty"`
 	// Where the gateway's own routes are. Default: /auth.
 	Path string `json:"path,omitempty"`
-	// Sign-in methods offered. Default: all that are on.
+	// Sign-in methods offered. Default: all that are on and work on this origin.
 	Methods []string `json:"methods,omitempty"`
 	// A domain for all hosts below which one sign-in is good. Default: the origin only.
 	CookieDomain string `json:"cookie_domain,omitempty"`

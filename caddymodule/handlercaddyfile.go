@@ -34,7 +34,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	authgate [<matcher>] {
 //		origin        <url>
 //		path          <path>
-//		methods       wallet
+//		methods       passkey wallet
 //		cookie_domain <domain>
 //		allow         anyone | signed_in | role <role>... | user <user>... [<path>...] { … }
 //		deny          [<path>...] { … }
@@ -44,7 +44,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //
 // origin is scheme, host and port as browsers show them, https but on this machine; default: the site's address, where
 // it has exactly one with a host. path is where the gateway's own routes are mounted, default /auth. methods are the
-// sign-in methods offered, default all that are on. cookie_domain makes one sign-in good for all hosts below it. The
+// sign-in methods offered, default all that are on and work on this origin. cookie_domain makes one sign-in good for all hosts below it. The
 // rules are read from the top; see [Rule]. header adds an identity header, whose value may have the placeholders
 // {subject} {username} {name} {email} {roles} {wallet} {methods}; headers off leaves out the default ones.
 //
@@ -86,10 +86,11 @@ func (p *handlerParser) parse(d *caddyfile.Dispenser) (err error) {
 			return directive.Errf("authgate: the site's origin is not known: %w; write: origin https://app.example.com", err)
 		}
 	}
-	if err := p.check(gateway.Site{Origin: h.Origin}); err != nil {
+	// Whether an origin will do depends on the methods: not every one can have passkeys.
+	if err := p.check(gateway.Site{Origin: h.Origin, Methods: signInMethods(h.Methods)}); err != nil {
 		return p.originAt.WrapErr(err)
 	}
-	if err := p.check(gateway.Site{Origin: h.Origin, CookieDomain: h.CookieDomain}); err != nil {
+	if err := p.check(gateway.Site{Origin: h.Origin, Methods: signInMethods(h.Methods), CookieDomain: h.CookieDomain}); err != nil {
 		return p.cookieAt.WrapErr(err)
 	}
 	site, err := h.site()
@@ -103,7 +104,13 @@ func (p *handlerParser) parse(d *caddyfile.Dispenser) (err error) {
 }
 
 func (p *handlerParser) check(site gateway.Site) error {
-	site.Origin = cmp.Or(site.Origin, "https://app.example.com")
+	if site.Origin == "" {
+		host := "app.example.com"
+		if p.realm.Passkey != nil {
+			host = cmp.Or(p.realm.Passkey.RPID, host)
+		}
+		site.Origin = "https://" + host
+	}
 	_, err := gateway.New(p.realm, site)
 	return err
 }

@@ -45,6 +45,7 @@ func TestMetricsGoOnOverReloads(t *testing.T) {
 	m := newMetrics()
 	m.Decided("allow", time.Millisecond)
 	m.SignedIn(authcore.Wallet, "ok")
+	m.PasskeyOdd("sign_count_refused")
 	gathered(t, m)
 	m.Decided("allow", time.Millisecond)
 	counts := gathered(t, m)
@@ -52,6 +53,8 @@ func TestMetricsGoOnOverReloads(t *testing.T) {
 		"caddy_authgate_decision_seconds{allow}":     2,
 		"caddy_authgate_decision_seconds{forbidden}": 0,
 		"caddy_authgate_sign_ins_total{wallet,ok}":   1,
+
+		"caddy_authgate_odd_passkeys_total{sign_count_refused}": 1,
 	} {
 		if got, there := counts[name]; !there || got != want {
 			t.Errorf("%s = %v, want %v", name, got, want)
