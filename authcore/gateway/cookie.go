@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/net/publicsuffix"
 )
 
 // maxCookie is what browsers take for name, value and attributes together (RFC 6265bis section 5.6).
@@ -38,11 +40,19 @@ func newCookieForm(o origin, domain string) (cookieForm, error) {
 		return f, fmt.Errorf("gateway: cookie_domain %q needs an https origin, not %s", domain, o.text)
 	case ipErr == nil || !strings.Contains(d, "."):
 		return f, fmt.Errorf("gateway: cookie_domain %q: browsers take no cookie for an IP address or a single label; write a domain such as example.com", domain)
+	case isPublicSuffix(d):
+		// RFC 6265 section 5.3 step 5. Anybody may have a host below it.
+		return f, fmt.Errorf("gateway: cookie_domain %q: browsers take no cookie for a public suffix; write a domain of your own below it", domain)
 	case o.host != d && !strings.HasSuffix(o.host, "."+d):
 		return f, fmt.Errorf("gateway: cookie_domain %q is not the host of the origin %s nor above it", domain, o.text)
 	}
 	f.name, f.domain, f.attrs = "__Secure-authgate", d, f.attrs+"; Domain="+d
 	return f, nil
+}
+
+func isPublicSuffix(domain string) bool {
+	suffix, _ := publicsuffix.PublicSuffix(domain)
+	return suffix == domain
 }
 
 // set answers the Set-Cookie value for a session: the secret that resumes it and the access token that spares the store

@@ -39,6 +39,8 @@ func TestCookieDomainThatCannotWork(t *testing.T) {
 		{"http://localhost", "localhost"},
 		{"https://localhost", "localhost"},
 		{"https://app.example.com", "com"},
+		{"https://app.example.co.uk", "co.uk"},
+		{"https://app.github.io", "github.io"},
 		{"https://app.example.com", "other.example"},
 		{"https://app.example.com", "ample.com"},
 		{"https://app.example.com", "sub.app.example.com"},
