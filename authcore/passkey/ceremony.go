@@ -72,7 +72,7 @@ func (c *Ceremonies) take(ctx context.Context, id string, want authcore.Binding)
 		return ceremony{}, fmt.Errorf("passkey: ceremony: unreadable: %w", authcore.ErrChallengeExpired)
 	}
 	// A reload may have changed the relying party. What the browser signed is for the old one.
-	if kept.Session.RelyingPartyID != c.RelyingPartyID(want.Origin) || kept.Session.Origin != want.Origin {
+	if kept.Session.RelyingPartyID != c.RelyingPartyID(want.Origin) {
 		return ceremony{}, fmt.Errorf("passkey: ceremony: another relying party: %w", authcore.ErrChallengeNotFound)
 	}
 	return kept, nil

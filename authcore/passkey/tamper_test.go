@@ -65,7 +65,9 @@ var clientTwists = []struct {
 	{"no challenge", passkeytest.Twist{ClientData: set("challenge", "")}},
 	{"challenge padded", passkeytest.Twist{ClientData: func(m map[string]any) { m["challenge"] = m["challenge"].(string) + "=" }}},
 	{"other type", passkeytest.Twist{ClientData: set("type", "payment.get")}},
-	{"members in another case", passkeytest.Twist{ClientJSON: replace(`"origin"`, `"ORIGIN"`)}},
+	{"type in another case", passkeytest.Twist{ClientJSON: replace(`"type"`, `"Type"`)}},
+	{"challenge in another case", passkeytest.Twist{ClientJSON: replace(`"challenge"`, `"Challenge"`)}},
+	{"origin in another case", passkeytest.Twist{ClientJSON: replace(`"origin"`, `"ORIGIN"`)}},
 	{"second origin in another case", passkeytest.Twist{ClientJSON: replace(`"origin":"`+origin+`"`, `"origin":"`+origin+`","Origin":"https://evil.example"`)}},
 	{"second origin after the first", passkeytest.Twist{ClientJSON: replace(`"origin":"`+origin+`"`, `"origin":"`+origin+`","origin":"https://evil.example"`)}},
 	{"byte order mark", passkeytest.Twist{ClientJSON: func(b []byte) []byte { return append([]byte("\xef\xbb\xbf"), b...) }}},
@@ -180,6 +182,7 @@ func TestTwistedAttestations(t *testing.T) {
 		}}},
 		{"Ed25519 cut", passkeytest.Twist{PublicKey: func([]byte) []byte { return passkeytest.OKP(passkeytest.EdDSA, zeros[1:]) }}},
 		{"RSA of 1024 bits", passkeytest.Twist{PublicKey: rsa(128, 1, 0, 1)}},
+		{"RSA of 6144 bits", passkeytest.Twist{PublicKey: rsa(768, 1, 0, 1)}},
 		{"RSA of 8192 bits", passkeytest.Twist{PublicKey: rsa(1024, 1, 0, 1)}},
 		{"RSA of 300000 bits", passkeytest.Twist{PublicKey: rsa(30000, 1, 0, 1)}},
 		{"RSA with exponent 1", passkeytest.Twist{PublicKey: rsa(256, 1)}},
@@ -205,6 +208,27 @@ func TestTwistedAttestations(t *testing.T) {
 				t.Errorf("%+v, %v", done, err)
 			}
 		})
+	}
+}
+
+// A response that is good but for its length: parsing costs, and what it brings is stored.
+func TestOversizedResponse(t *testing.T) {
+	h, a := newHouse(t), &passkeytest.Authenticator{}
+	pad := func(n int) func(map[string]any, map[string]any) {
+		return func(r, _ map[string]any) { r["padding"] = strings.Repeat("x", n) }
+	}
+	a.Twist.Response = pad(MaxResponse)
+	if done, err := h.register(t, a); !errors.Is(err, ErrInvalidAttestation) {
+		t.Errorf("%+v, %v", done, err)
+	}
+	a.Twist.Response = pad(MaxResponse - 2000)
+	h.account(t, a)
+	if _, err := h.signIn(t, a); err != nil {
+		t.Error(err)
+	}
+	a.Twist.Response = pad(MaxResponse)
+	if done, err := h.signIn(t, a); !errors.Is(err, ErrInvalidAssertion) {
+		t.Errorf("%+v, %v", done, err)
 	}
 }
 
