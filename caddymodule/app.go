@@ -339,6 +339,9 @@ func (a *App) Stop() error { return nil }
 
 // Cleanup gives back the stores. What the next configuration uses too stays open.
 func (a *App) Cleanup() error {
+	if a.realm != nil {
+		a.realm.Close()
+	}
 	var errs []error
 	for _, give := range a.release {
 		errs = append(errs, give())

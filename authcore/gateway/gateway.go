@@ -55,6 +55,7 @@ func New(realm *Realm, site Site) (*Gateway, error) {
 	if g.routes, err = g.ownRoutes(); err != nil {
 		return nil, err
 	}
+	realm.State.join(g)
 	return g, nil
 }
 

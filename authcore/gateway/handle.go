@@ -72,6 +72,9 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) erro
 		}
 		defer finish()
 		r = followed
+	} else {
+		f.gateway, f.ticket, f.asked = g, v.ticket, asked
+		defer f.finish()
 	}
 	g.realm.Observer.Decided("allow", g.realm.Now().Sub(start))
 	return next(f, r)

@@ -208,6 +208,10 @@ func (r *Realm) begun(ctx context.Context) error {
 	return nil
 }
 
+// Close says that the realm is not used for further requests. Streams that it let through go on where the gateways of
+// another realm on the same State allow what they do, and end where none does.
+func (r *Realm) Close() { r.State.leave(r) }
+
 // expiredGrace is how long an expired challenge is kept, so that who answers it late is told so.
 const expiredGrace = 5 * time.Minute
 

@@ -6,6 +6,9 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
+
+	"github.com/caddy-authgate/authgate/authcore/policy"
 )
 
 // responseFilter keeps a backend from setting the gateway's cookie, and sets the renewed one.
@@ -14,6 +17,12 @@ type responseFilter struct {
 	setCookie string // the gateway's own Set-Cookie; may be empty
 	private   bool   // the answer is for this visitor: shared caches must not keep it unless the backend says how
 	wrote     bool
+
+	// The request, as it is judged again should the answer turn out to be a stream.
+	gateway *Gateway
+	ticket  *ticket // nil: signed out, or a stream that is followed already
+	asked   policy.Request
+	stream  *stream
 
 	cacheControl [1]string // what filter sets, if it does
 }
@@ -35,6 +44,9 @@ func (f *responseFilter) filter(status int) {
 		return // informational: the real answer is still to come
 	}
 	f.wrote = true
+	if f.ticket != nil && isStream(h.Get("Content-Type")) {
+		f.follow()
+	}
 	if f.setCookie != "" {
 		h["Set-Cookie"] = append(h["Set-Cookie"], f.setCookie)
 		f.cacheControl[0] = "no-store"
@@ -42,6 +54,27 @@ func (f *responseFilter) filter(status int) {
 	} else if f.private && h["Cache-Control"] == nil {
 		f.cacheControl[0] = "private"
 		h["Cache-Control"] = f.cacheControl[:]
+	}
+}
+
+// follow makes an answer end with the session where it is a stream that did not look like one in the request: a page
+// that reads events by fetch asks for anything.
+func (f *responseFilter) follow() {
+	cut := func() {
+		rc, past := http.NewResponseController(f.ResponseWriter), time.Unix(1, 0)
+		_ = rc.SetReadDeadline(past) // in HTTP/1 this ends the request's context too
+		_ = rc.SetWriteDeadline(past)
+	}
+	var live bool
+	if f.stream, live = f.gateway.watch(f.ticket, f.asked, cut); !live {
+		cut()
+	}
+}
+
+// finish is to be called when the request is done.
+func (f *responseFilter) finish() {
+	if f.stream != nil {
+		f.stream.finish()
 	}
 }
 

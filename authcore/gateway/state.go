@@ -16,6 +16,7 @@ type State struct {
 	mu      sync.RWMutex
 	ended   map[string]time.Time // session id → when its last access token has expired
 	streams map[string]map[*stream]struct{}
+	inUse   map[*Realm][]*Gateway // the realms that are not closed, and their gateways
 	// What access tokens of users and sessions do not tell yet, or still do, while they are unexpired.
 	outdated map[string]since  // by user: credentials were taken away
 	stepped  map[string]stepUp // by session: more was proven
@@ -38,7 +39,7 @@ type stepUp struct {
 func NewState() *State {
 	return &State{
 		ended: make(map[string]time.Time), streams: make(map[string]map[*stream]struct{}),
-		outdated: make(map[string]since), stepped: make(map[string]stepUp),
+		inUse: make(map[*Realm][]*Gateway), outdated: make(map[string]since), stepped: make(map[string]stepUp),
 	}
 }
 
@@ -95,7 +96,7 @@ func (s *State) end(id string, until time.Time) {
 	delete(s.streams, id)
 	s.mu.Unlock()
 	for st := range open {
-		st.cut()
+		st.end()
 	}
 }
 
@@ -129,6 +130,53 @@ func (s *State) close(id string, st *stream) {
 	if delete(s.streams[id], st); len(s.streams[id]) == 0 {
 		delete(s.streams, id)
 	}
+}
+
+// join notes that a gateway is in use from now on.
+func (s *State) join(g *Gateway) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inUse[g.realm] = append(s.inUse[g.realm], g)
+}
+
+// leave notes that a realm is in use no more, and has the streams judged again that went through it.
+func (s *State) leave(r *Realm) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.inUse, r)
+	for _, open := range s.streams {
+		for st := range open {
+			if st.gateway.realm == r {
+				go st.hurry()
+			}
+		}
+	}
+}
+
+func (s *State) inForce(g *Gateway) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, is := s.inUse[g.realm]
+	return is
+}
+
+// doors answers the gateways that say what becomes of a stream that g let through: g itself, or once its realm is in use
+// no more those of the same origin that are.
+func (s *State) doors(g *Gateway) []*Gateway {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if _, is := s.inUse[g.realm]; is {
+		return []*Gateway{g}
+	}
+	var doors []*Gateway
+	for _, gateways := range s.inUse {
+		for _, other := range gateways {
+			if other.origin.text == g.origin.text {
+				doors = append(doors, other)
+			}
+		}
+	}
+	return doors
 }
 
 func (s *State) clean(now time.Time) {

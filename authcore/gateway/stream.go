@@ -11,12 +11,12 @@ import (
 	"github.com/caddy-authgate/authgate/authcore/policy"
 )
 
-// stream is a request that may go on long after it was judged: a websocket or server-sent events.
+// stream is a request that may go on long after it was judged: a websocket, server-sent events or the like.
 type stream struct {
-	gateway *Gateway
+	gateway *Gateway // that let it through
 	session string
 	request policy.Request
-	cut     context.CancelFunc // ends it; may be called more than once
+	cut     func() // ends it; may be called more than once
 
 	mu    sync.Mutex
 	timer *time.Timer
@@ -33,16 +33,39 @@ const (
 // done. It reports false where the session has ended in the meantime.
 func (g *Gateway) follow(r *http.Request, t *ticket, asked policy.Request) (*http.Request, func(), bool) {
 	ctx, cancel := context.WithCancel(r.Context())
-	s := &stream{gateway: g, session: t.identity.SessionID, request: asked, cut: cancel}
-	if !g.realm.State.open(s.session, s) {
+	s, live := g.watch(t, asked, cancel)
+	if !live {
 		cancel()
 		return nil, nil, false
 	}
+	return r.WithContext(ctx), func() { s.finish(); cancel() }, true
+}
+
+// watch has cut called when what is asked is no longer allowed, until the stream that comes back is finished. It reports
+// false where the session has ended in the meantime.
+func (g *Gateway) watch(t *ticket, asked policy.Request, cut func()) (*stream, bool) {
+	s := &stream{gateway: g, session: t.identity.SessionID, request: asked, cut: cut}
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !g.realm.State.open(s.session, s) {
+		return nil, false
+	}
 	// What the access token says holds until it expires; then the store is asked.
-	s.timer = time.AfterFunc(t.expires.Sub(g.realm.Now()), func() { s.again(0) })
-	s.mu.Unlock()
-	return r.WithContext(ctx), s.finish, true
+	wait := t.expires.Sub(g.realm.Now())
+	if !g.realm.State.inForce(g) {
+		wait = 0 // its configuration ended while the request was under way
+	}
+	s.timer = time.AfterFunc(wait, func() { s.again(0) })
+	return s, true
+}
+
+// end cuts the stream unless it is done: what it was carried by may carry another request by then.
+func (s *stream) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.done {
+		s.cut()
+	}
 }
 
 func (s *stream) finish() {
@@ -51,21 +74,27 @@ func (s *stream) finish() {
 	s.timer.Stop()
 	s.mu.Unlock()
 	s.gateway.realm.State.close(s.session, s)
-	s.cut()
+}
+
+// hurry has the stream judged again now.
+func (s *stream) hurry() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.done {
+		s.timer.Reset(0)
+	}
 }
 
 // again judges the stream anew, as if it were a request of this moment.
 func (s *stream) again(failures int) {
-	g := s.gateway
 	ctx, cancel := context.WithTimeout(context.Background(), renewTimeout)
 	defer cancel()
-	now := g.realm.Now()
-	next, failed := g.realm.AccessToken, 0
-	switch allowed, err := s.judge(ctx, now); {
+	next, failed := s.gateway.realm.AccessToken, 0
+	switch allowed, err := s.judge(ctx); {
 	case err != nil && failures+1 < maxUnavailable:
 		next, failed = retryUnavailable, failures+1
 	case err != nil, !allowed:
-		s.cut()
+		s.end()
 		return
 	}
 	s.mu.Lock()
@@ -76,8 +105,19 @@ func (s *stream) again(failures int) {
 }
 
 // judge reports whether the session lives and may still do what the stream does; an error where the store cannot tell.
-func (s *stream) judge(ctx context.Context, now time.Time) (bool, error) {
-	g := s.gateway
+// After a reload the gateways of the new configuration say so, all of them where the site has more than one.
+func (s *stream) judge(ctx context.Context) (bool, error) {
+	doors := s.gateway.realm.State.doors(s.gateway)
+	for _, g := range doors {
+		if allowed, err := g.stillAllows(ctx, s); !allowed || err != nil {
+			return false, err
+		}
+	}
+	return len(doors) > 0, nil
+}
+
+func (g *Gateway) stillAllows(ctx context.Context, s *stream) (bool, error) {
+	now := g.realm.Now()
 	sess, err := g.realm.Stores.Sessions.Session(ctx, s.session)
 	if err == nil && !sess.Live(now) {
 		return false, nil
