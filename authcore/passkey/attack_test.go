@@ -467,6 +467,7 @@ func TestErrorsTellNoSecrets(t *testing.T) {
 		"type":      {ClientData: func(m map[string]any) { m["type"] = m["challenge"] }},
 		"origin":    {ClientData: func(m map[string]any) { m["origin"] = "https://x\n" + strings.Repeat("y", 1000) }},
 		"top":       {ClientData: func(m map[string]any) { m["topOrigin"] = m["challenge"] }},
+		"lines":     {ClientData: set("tokenBinding", map[string]any{"status": "x\ny"})},
 		"hash":      {AuthData: func(b []byte) []byte { b[0]++; return b }},
 		"signature": {Signature: func(b []byte) []byte { b[9]++; return b }},
 	} {

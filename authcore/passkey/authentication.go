@@ -244,9 +244,9 @@ func unknown(party *webauthn.WebAuthn, kept ceremony, parsed *protocol.ParsedCre
 	if !kept.Named {
 		return refusal(ErrUnknownCredential, errors.New("not stored"), "")
 	}
-	// Whatever the decoy says of the signature, it is refused.
-	_, _ = validate(party, kept, parsed, kept.UserID, decoyRecord(kept.Session.RelyingPartyID, parsed.Response.AuthenticatorData.Flags))
-	return refusal(ErrInvalidAssertion, errors.New("not a passkey of the user who was named"), "")
+	// Whatever comes out, it is refused.
+	_, err := validate(party, kept, parsed, kept.UserID, decoyRecord(kept.Session.RelyingPartyID, parsed.Response.AuthenticatorData.Flags))
+	return refusal(ErrInvalidAssertion, fmt.Errorf("not a passkey of the user who was named; as a decoy: %v", err), kept.Session.Challenge)
 }
 
 func listed(kept ceremony, id []byte) bool {

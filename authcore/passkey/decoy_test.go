@@ -12,7 +12,6 @@ import (
 
 	"github.com/go-webauthn/webauthn/protocol"
 
-	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/passkey/passkeytest"
 )
 
@@ -177,21 +176,8 @@ func TestDecoysCostAsMuch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept, err := h.take(t.Context(), begun.ChallengeID, authcore.Binding{Purpose: authcore.PurposePasskeyAuthentication, Origin: origin})
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := parseAssertion(response)
-	if err != nil {
-		t.Fatal(err)
-	}
-	party, err := h.party(origin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = validate(party, kept, parsed, "", decoyRecord("app.example.com", parsed.Response.AuthenticatorData.Flags))
-	if err == nil || !strings.Contains(err.Error(), "assertion signature") {
-		t.Errorf("refused before the signature: %v", err)
+	if done, err := h.finish(t, begun, response); !errors.Is(err, ErrInvalidAssertion) || !strings.Contains(err.Error(), "decoy: Error validating the assertion signature") {
+		t.Errorf("refused before the signature: %+v, %v", done, err)
 	}
 }
 
