@@ -14,14 +14,15 @@ type told struct{ refusal *gateway.Error }
 func (e told) Error() string { return e.refusal.Detail }
 func (e told) Unwrap() error { return e.refusal }
 
-// errorRoute reports whether the server has an error route for this error. Where it has none, Caddy would answer with
-// the status alone.
-func errorRoute(r *http.Request, err caddyhttp.HandlerError) bool {
+// forErrorRoute answers the error of Caddy that a refusal is, where the server has an error route for it. Where it has
+// none, Caddy would answer with the status alone.
+func forErrorRoute(r *http.Request, refusal *gateway.Error) (error, bool) {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || server.Errors == nil || len(server.Errors.Routes) == 0 {
-		return false
+		return nil, false
 	}
-	return handled(server.Errors.Routes, server.Errors.WithError(r, err))
+	err := caddyhttp.Error(refusal.Status, told{refusal})
+	return err, handled(server.Errors.Routes, server.Errors.WithError(r, err))
 }
 
 // handled reports whether a request gets to a handler in these routes. handle_errors with status codes is a subroute

@@ -119,7 +119,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if !refused {
 		return err
 	}
-	if handlerError := caddyhttp.Error(refusal.Status, told{refusal}); errorRoute(r, handlerError) {
+	if handlerError, ok := forErrorRoute(r, refusal); ok {
 		if refusal.Err != nil {
 			h.logger.Error("request could not be decided", "code", refusal.Code, "error", refusal.Err)
 		}
