@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,6 +61,13 @@ func (r Rule) compiled() (policy.Rule, error) {
 		return p, errors.New("a deny rule refuses everyone; it has nobody whom it lets in")
 	default:
 		return p, fmt.Errorf("%q is no action of a rule; known are allow and deny", r.Action)
+	}
+	for _, text := range slices.Concat(r.Paths, r.Roles) {
+		// Placeholders are not replaced here: as it stands, the text would name nothing that is ever asked for, and a deny rule
+		// would refuse nothing.
+		if strings.Contains(text, "{") {
+			return p, fmt.Errorf("%q: rules have no placeholders; write the text itself, or {$NAME} in the Caddyfile", text)
+		}
 	}
 	for _, user := range r.Users {
 		// An address with a mistyped digit would silently let in nobody, or somebody else.

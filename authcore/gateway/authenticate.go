@@ -30,6 +30,7 @@ type visitor struct {
 	via      carrier
 	secret   string // of the cookie, where one was presented, good or not
 	err      error  // why it could not be told who this is; else nil
+	refused  bool   // the bearer token is of this gateway, and not good here and now
 
 	ticket    *ticket // of the identity
 	setCookie string  // the cookie was renewed
@@ -86,7 +87,9 @@ func (g *Gateway) identify(r *http.Request, now time.Time, cookie string, hasCoo
 			v.ticket, v.identity = t, t.identity
 			delete(r.Header, "Authorization")
 		case errors.Is(err, authcore.ErrUnavailable):
-			v.err = err
+			v.err, v.refused = err, true
+		case !errors.Is(err, token.ErrInvalid):
+			v.refused = true
 		}
 		return v
 	}

@@ -59,6 +59,10 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) erro
 	}
 	f := &responseFilter{ResponseWriter: w, setCookie: v.setCookie}
 	if v.ticket == nil {
+		if v.refused {
+			// It may be good on another instance still, or once the store answers: not for the backend to keep.
+			delete(r.Header, "Authorization")
+		}
 		g.realm.Observer.Decided("allow", g.realm.Now().Sub(start))
 		return next(f, r)
 	}

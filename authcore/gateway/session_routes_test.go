@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/policy"
 )
 
 func (h *house) refresh(token string) answer {
@@ -355,5 +357,38 @@ func TestSessionWhileTheStoreIsDown(t *testing.T) {
 	a = h.do("GET", "session", "", cookie...)
 	if pair, set := a.cookie(); a.Code != http.StatusOK || !set || pair == "" {
 		t.Errorf("after the outage: %d, renewed cookie %q", a.Code, pair)
+	}
+}
+
+// A token that was just signed out is still good on other instances for minutes: on public routes the backend must not
+// get it, nor one that cannot be checked at the moment. Tokens of others are not the gateway's to take.
+func TestRefusedTokenIsKeptFromBackend(t *testing.T) {
+	h := build(t, func(_ *RealmConfig, s *Site) { s.Rules = []policy.Rule{{Anyone: true, Paths: []string{"/public"}}} })
+	for _, tt := range []struct {
+		name  string
+		spoil func(me []string) []string
+		kept  bool
+	}{
+		{"signed out", func(me []string) []string { h.do("POST", "sign-out", "", me...); return me }, true},
+		{"expired", func(me []string) []string { h.now = h.now.Add(time.Hour); return me }, true},
+		{"of somebody else", func([]string) []string { return []string{"Authorization", "Bearer theirs"} }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := h.request("GET", "", "", tt.spoil(h.signInTokens(newSigner(1)).bearer())...)
+			r.URL.Path = "/public"
+			var got []string
+			err := h.gateway.Handle(httptest.NewRecorder(), r, func(_ http.ResponseWriter, r *http.Request) error {
+				got = append(got, "reached")
+				got = append(got, r.Header["Authorization"]...)
+				return nil
+			})
+			want := 2
+			if tt.kept {
+				want = 1
+			}
+			if err != nil || len(got) != want {
+				t.Errorf("%v, backend got %q", err, got)
+			}
+		})
 	}
 }
