@@ -3,12 +3,12 @@
 import { chromium } from 'playwright-core';
 import { privateKeyToAccount, generatePrivateKey } from 'viem/accounts';
 
-// launch starts Debian's Chromium (or that of CHROMIUM). The switches keep it from calling home.
-export function launch() {
+// launch starts Debian's Chromium (or that of CHROMIUM). The switches keep it from calling home; more may be added.
+export function launch(...more) {
 	return chromium.launch({
 		executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
 		args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-			'--disable-component-update', '--disable-sync'],
+			'--disable-component-update', '--disable-sync', ...more],
 	});
 }
 
@@ -31,7 +31,7 @@ export function icon(color) {
 		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#${color}"/><circle cx="16" cy="16" r="7" fill="#fff"/></svg>`);
 }
 
-// open answers a page of its own context, with these wallets. page.faults collects what must not happen: errors and
+// open answers a page of its own context, with these wallets, for one origin or several. page.faults collects what must not happen: errors and
 // warnings on the console, exceptions, requests to other origins. What a test provokes itself it names in `expected`.
 export async function open(browser, origin, { wallets = [], expected = [], ...context } = {}) {
 	const own = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-GB', ...context });
@@ -50,7 +50,7 @@ export async function open(browser, origin, { wallets = [], expected = [], ...co
 	page.on('pageerror', (error) => fault(`exception: ${error.message}`));
 	page.on('request', (request) => {
 		const url = new URL(request.url());
-		if (url.protocol !== 'data:' && url.origin !== origin) {
+		if (url.protocol !== 'data:' && ![origin].flat().includes(url.origin)) {
 			fault(`request: ${request.url()}`);
 		}
 	});

@@ -3,16 +3,13 @@
 //
 // AUTHGATE_SCREENSHOTS names a directory for pictures of every page, at both widths and in both colour schemes.
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { hexToString } from 'viem';
 import { parseSiweMessage } from 'viem/siwe';
 import { emit, icon, launch, open, wallet } from './browser.mjs';
+import { photograph, unsound } from './looks.mjs';
 import { start } from './server.mjs';
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const desktop = { viewport: { width: 1280, height: 800 } };
 const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
 
@@ -487,20 +484,5 @@ for (const [name, state] of Object.entries(states)) {
 				assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320);
 			});
 		});
-	}
-}
-
-// unsound answers what axe-core finds that is serious or critical.
-async function unsound(page) {
-	// The policy of the page lets no script in; the protocol of the debugger does.
-	await page.evaluate(axe);
-	const { violations } = await page.evaluate(() => window.axe.run());
-	return violations.filter((v) => ['serious', 'critical'].includes(v.impact)).map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(' ')}`);
-}
-
-async function photograph(page, name) {
-	if (process.env.AUTHGATE_SCREENSHOTS) {
-		mkdirSync(process.env.AUTHGATE_SCREENSHOTS, { recursive: true });
-		await page.screenshot({ path: path.join(process.env.AUTHGATE_SCREENSHOTS, name) });
 	}
 }

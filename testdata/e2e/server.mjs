@@ -7,6 +7,7 @@
 // AUTHGATE_URL tests a gateway that runs already (nothing is started; seen stays empty), AUTHGATE_BINARY a Caddy that is
 // built already.
 import { execFile, spawn } from 'node:child_process';
+import { createHash, X509Certificate } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import net from 'node:net';
@@ -17,10 +18,11 @@ import { promisify } from 'node:util';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
 
-// start answers { origin, seen, log(), stop() }: seen is the requests that reached the backend, in order, each
+// start answers { origin, seen, log(), stop(), switches }: seen is the requests that reached the backend, in order, each
 // { method, url, headers }. Options: global and site are further lines of the two authgate blocks of the Caddyfile; with
-// example it is Caddyfile.example, on other ports, with its own backend.
-export async function start({ global = '', site = '', example = false } = {}) {
+// example it is Caddyfile.example, on other ports, with its own backend. hosts are names of further sites, each
+// https://<host>; with the switches a Chromium finds them and believes their certificate.
+export async function start({ global = '', site = '', hosts = [], example = false } = {}) {
 	if (process.env.AUTHGATE_URL && !example) {
 		return { origin: new URL(process.env.AUTHGATE_URL).origin, seen: [], log: () => '', stop: async () => {} };
 	}
@@ -32,7 +34,11 @@ export async function start({ global = '', site = '', example = false } = {}) {
 	const config = example
 		? (await readFile(path.join(root, 'Caddyfile.example'), 'utf8'))
 			.replaceAll('8080', port).replaceAll('8081', demo).replace(/^\{$/m, `{\n\tadmin 127.0.0.1:${admin}`)
-		: caddyfile({ dir, port, admin, backend: backend.port, global, site });
+		: caddyfile({ dir, port, admin, tls: demo, backend: backend.port, global, site, hosts });
+	const switches = hosts.length ? [
+		`--host-resolver-rules=MAP *.test 127.0.0.1:${demo}`,
+		`--ignore-certificate-errors-spki-list=${await certify(dir, hosts)}`,
+	] : [];
 	await writeFile(path.join(dir, 'Caddyfile'), config);
 
 	const caddy = spawn(binary, ['run', '--config', path.join(dir, 'Caddyfile'), '--adapter', 'caddyfile'], {
@@ -56,10 +62,10 @@ export async function start({ global = '', site = '', example = false } = {}) {
 		await stop();
 		throw new Error(`${err.message}; Caddy wrote:\n${output}`);
 	}
-	return { origin, seen: backend.seen, log: () => output, stop };
+	return { origin, seen: backend.seen, log: () => output, stop, switches };
 }
 
-function caddyfile({ dir, port, admin, backend, global, site }) {
+function caddyfile({ dir, port, admin, tls, backend, global, site, hosts }) {
 	return `{
 	admin 127.0.0.1:${admin}
 	persist_config off
@@ -76,11 +82,30 @@ http://localhost:${port} {
 	authgate {
 		allow anyone /public/*
 		allow role admin /admin/*
+		${hosts.length ? 'methods wallet' : site}
+	}
+	reverse_proxy 127.0.0.1:${backend}
+}
+${hosts.map((host) => `https://${host}:${tls} {
+	tls ${dir}/cert.pem ${dir}/key.pem
+	authgate {
+		origin https://${host}
+		allow anyone /public/*
 		${site}
 	}
 	reverse_proxy 127.0.0.1:${backend}
 }
-`;
+`).join('')}`;
+}
+
+// certify makes a certificate for names and answers the hash of its key, by which Chromium is told to believe it.
+async function certify(dir, hosts) {
+	const cert = path.join(dir, 'cert.pem');
+	await promisify(execFile)('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
+		'-subj', '/CN=test', '-addext', `subjectAltName=${hosts.map((host) => `DNS:${host}`)}`,
+		'-keyout', path.join(dir, 'key.pem'), '-out', cert]);
+	const key = new X509Certificate(await readFile(cert)).publicKey.export({ type: 'spki', format: 'der' });
+	return createHash('sha256').update(key).digest('base64');
 }
 
 async function build(dir) {
