@@ -355,6 +355,13 @@ func (f faulty) User(ctx context.Context, id string) (authcore.User, error) {
 	return f.Users.User(ctx, id)
 }
 
+func (f faulty) UserByUsername(ctx context.Context, username string) (authcore.User, error) {
+	if err := f.check("UserByUsername"); err != nil {
+		return authcore.User{}, err
+	}
+	return f.Users.UserByUsername(ctx, username)
+}
+
 func (f faulty) CreateUser(ctx context.Context, u authcore.User, c authcore.Credential) error {
 	if err := f.check("CreateUser"); err != nil {
 		return err

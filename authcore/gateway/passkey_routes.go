@@ -102,8 +102,8 @@ func (g *Gateway) answerRegistration(w http.ResponseWriter, r *http.Request, v *
 		return err
 	}
 	if !made.New {
-		// The ceremony is bound to who is signed in. That sign-in may have ended meanwhile, on another instance.
-		if err := g.realm.live(ctx, v.identity.SessionID, g.realm.Now()); err != nil {
+		// The ceremony is bound to who is signed in, and began with a fresh sign-in.
+		if _, err := g.realm.presentUser(ctx, v.identity); err != nil {
 			return err
 		}
 		if err := g.realm.Stores.Credentials.AddCredential(ctx, c); err != nil {
@@ -246,14 +246,18 @@ func passkeyRefusal(err error) error {
 }
 
 // freshUser answers the account of whoever is signed in, to change what they sign in with. The sign-in must be a fresh
-// one: a session that was left open must not be enough to take the account over for good. And it must not have ended, of
-// which an access token does not know.
+// one: a session that was left open must not be enough to take the account over for good.
 func (r *Realm) freshUser(ctx context.Context, id *authcore.Identity) (authcore.User, error) {
-	now := r.Now()
-	if now.Sub(id.AuthTime()) >= r.Fresh {
+	if r.Now().Sub(id.AuthTime()) >= r.Fresh {
 		return authcore.User{}, errStepUp
 	}
-	if err := r.live(ctx, id.SessionID, now); err != nil {
+	return r.presentUser(ctx, id)
+}
+
+// presentUser answers the account of whoever is signed in, as the store has it: an access token does not know that its
+// session has ended on another instance, or that its user was disabled.
+func (r *Realm) presentUser(ctx context.Context, id *authcore.Identity) (authcore.User, error) {
+	if err := r.live(ctx, id.SessionID, r.Now()); err != nil {
 		return authcore.User{}, err
 	}
 	u, err := r.Stores.Users.User(ctx, id.Subject)

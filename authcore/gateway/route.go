@@ -55,7 +55,8 @@ func (g *Gateway) ownRoutes() (map[string]route, error) {
 	}
 	if slices.Contains(g.site.Methods, authcore.Passkey) {
 		routes["registration/request"] = route{post: g.limited(g.requestRegistration)}
-		routes["registration/response"] = route{post: g.observed(authcore.Passkey, g.limited(g.answerRegistration))}
+		register := g.limited(g.answerRegistration)
+		routes["registration/response"] = route{post: either(register, g.observed(authcore.Passkey, register))}
 		routes["authentication/request"] = route{post: g.limited(g.requestAuthentication)}
 		routes["authentication/response"] = route{post: g.observed(authcore.Passkey, g.limited(g.answerAuthentication))}
 		routes["step-up/authentication/request"] = route{post: g.limited(signedIn(g.requestStepUp))}
@@ -121,6 +122,16 @@ func (g *Gateway) observed(m authcore.Method, do serve) serve {
 		}
 		g.realm.Observer.SignedIn(m, outcome)
 		return err
+	}
+}
+
+// either serves who is signed in by the first, and who is not by the second.
+func either(in, out serve) serve {
+	return func(w http.ResponseWriter, r *http.Request, v *visitor) error {
+		if v.identity != nil {
+			return in(w, r, v)
+		}
+		return out(w, r, v)
 	}
 }
 

@@ -3,12 +3,14 @@ package token
 import (
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/store/memstore"
 )
 
@@ -218,5 +220,44 @@ func TestRotateEveryHasALeast(t *testing.T) {
 	}
 	if most > 3 {
 		t.Errorf("%d keys at once", most)
+	}
+}
+
+func TestSecret(t *testing.T) {
+	store, c := memstore.New(), newClock()
+	one, two := &KeyRing{Store: store, Now: c.Now}, &KeyRing{Store: store, Now: c.Now}
+	secret := func(r *KeyRing, purpose string) string {
+		t.Helper()
+		s, err := r.Secret(t.Context(), purpose)
+		if err != nil || len(s) != 32 {
+			t.Fatalf("%d bytes, %v", len(s), err)
+		}
+		return string(s)
+	}
+	first := secret(one, "a")
+	if first != secret(one, "a") || first != secret(two, "a") {
+		t.Error("another instance, or another call, answers another secret")
+	}
+	if first == secret(one, "b") {
+		t.Error("two purposes have one secret")
+	}
+	// Nobody can compute it who has the public key only, and nobody learns the private one from it.
+	keys, err := store.Keys(t.Context())
+	if err != nil || len(keys) != 1 {
+		t.Fatalf("%d keys, %v", len(keys), err)
+	}
+	if strings.Contains(string(keys[0].PKCS8), first) {
+		t.Error("the secret is a part of the key")
+	}
+	c.move(30 * 24 * time.Hour)
+	if first != secret(one, "a") {
+		t.Error("a key that does not sign yet changes the secret")
+	}
+	c.move(2 * 24 * time.Hour)
+	if first == secret(one, "a") {
+		t.Error("the next key has the same secret")
+	}
+	if _, err := (&KeyRing{Store: &shaky{inner: store, readsDown: true}, Now: c.Now}).Secret(t.Context(), "a"); !errors.Is(err, authcore.ErrUnavailable) {
+		t.Errorf("without keys: %v", err)
 	}
 }

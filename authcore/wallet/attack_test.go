@@ -124,6 +124,8 @@ func TestChallengeBinding(t *testing.T) {
 		{"other user", Ask{Origin: origin, Subject: "mallory"}, Answer{Origin: origin, Subject: "alice"}},
 		{"begun signed in, finished signed out", Ask{Origin: origin, Subject: "mallory"}, Answer{Origin: origin}},
 		{"begun signed out, finished signed in", Ask{Origin: origin}, Answer{Origin: origin, Subject: "alice"}},
+		{"begun to step up, finished as sign-in", Ask{Origin: origin, Subject: "alice", StepUp: true}, Answer{Origin: origin, Subject: "alice"}},
+		{"begun as sign-in, finished as step-up", Ask{Origin: origin, Subject: "alice"}, Answer{Origin: origin, Subject: "alice", StepUp: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h, w := newHouse(), newSigner(t, 3)
