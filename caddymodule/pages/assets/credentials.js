@@ -63,7 +63,7 @@ function item(credential) {
 	form.addEventListener('submit', (event) => {
 		event.preventDefault();
 		const wanted = input.value.trim();
-		change(rename, async () => {
+		change(input, async () => {
 			await call('PATCH', `credentials/${id}`, { name: wanted });
 			await show();
 			tell(say('renamed', { name: nameOf({ ...credential, name: wanted }) }), 'good');
@@ -99,14 +99,15 @@ function really(name) {
 	return new Promise((resolve) => dialog.addEventListener('close', () => resolve(dialog.returnValue === 'remove'), { once: true }));
 }
 
-// change does what was asked for, after a fresh sign-in where the gateway wants one.
-async function change(button, act) {
+// change does what was asked for, after a fresh sign-in where the gateway wants one. Where it comes to nothing the focus
+// is where it began.
+async function change(origin, act) {
 	try {
 		await confirmed(act);
 	} catch (error) {
 		if (error.code === 'unauthenticated') return location.reload();
 		if (error.code !== 'over') tell(...words(error));
-		button.focus();
+		origin.focus();
 	}
 }
 

@@ -19,6 +19,7 @@ export function mount(section, page) {
 	const suggestions = username && suggest(async (begun, credential) => {
 		const attempt = page.begin(signIn);
 		await attemptTo(attempt, () => answer(attempt, begun, credential));
+		return attempt.over;
 	});
 
 	form.addEventListener('submit', (event) => {
@@ -43,7 +44,7 @@ export function mount(section, page) {
 		suggestions?.stop();
 		const attempt = page.begin(button);
 		await attemptTo(attempt, () => act(attempt, name ? { username: name } : {}));
-		suggestions?.start();
+		if (attempt.over) suggestions?.start();
 	}
 
 	async function answer(attempt, { challengeID, requestOptions }, credential) {
@@ -78,7 +79,7 @@ export function mount(section, page) {
 
 // suggest has the browser suggest its passkeys in the field for the username (autofill). Such a call may wait for hours,
 // but a challenge does not: it is renewed after three quarters of its life, unless nobody looks, and then when somebody
-// looks again.
+// looks again. chosen is given what came, and answers whether it was of no use.
 function suggest(chosen) {
 	let waiting = null;
 	const stop = () => {
@@ -98,7 +99,7 @@ function suggest(chosen) {
 			mine.timer = setTimeout(renew, options.timeout * 0.75);
 			const credential = await ask('get', options, { mediation: 'conditional', signal: mine.abort.signal });
 			if (waiting !== mine) return;
-			await chosen(begun, credential);
+			if (!(await chosen(begun, credential))) return;
 		} catch (error) {
 			// The gateway cannot say what to suggest, or somebody waits no more; the button is there in any case.
 			if (error instanceof Refusal || error.name === 'AbortError') return;
