@@ -33,7 +33,7 @@ type Rule struct {
 	Methods []string `json:"methods,omitempty"`
 	// Client addresses and networks, "10.0.0.0/8". None: all.
 	From []string `json:"from,omitempty"`
-	// Sign-in methods of which the session must have used one. None: any.
+	// Sign-in methods of which the session must have used one, a passkey with user verification. None: any.
 	With []string `json:"with,omitempty"`
 	// How long ago that may be. Default: any time.
 	Within caddy.Duration `json:"within,omitempty"`

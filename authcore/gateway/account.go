@@ -54,15 +54,11 @@ func (r *Realm) accountFor(ctx context.Context, p proof) (userID string, err err
 
 // useCredential notes that a credential was used, where its owner may sign in.
 func (r *Realm) useCredential(ctx context.Context, c authcore.Credential) error {
-	u, err := r.Stores.Users.User(ctx, c.UserID)
-	if err != nil {
+	if _, err := r.enabledUser(ctx, c.UserID); err != nil {
 		return err
 	}
-	if u.Disabled {
-		return errDisabled
-	}
 	c.LastUsed = r.Now()
-	err = r.Stores.Credentials.UpdateCredential(ctx, c)
+	err := r.Stores.Credentials.UpdateCredential(ctx, c)
 	switch {
 	case errors.Is(err, authcore.ErrConflict):
 		return nil // somebody else has just noted the same
@@ -73,8 +69,7 @@ func (r *Realm) useCredential(ctx context.Context, c authcore.Credential) error 
 }
 
 // link adds a proved credential to the account of somebody who is signed in; one that the account has already is only
-// used. The sign-in must be a fresh one: a session that was left open must not be enough to take the account over for
-// good.
+// used.
 func (r *Realm) link(ctx context.Context, id *authcore.Identity, p proof) error {
 	c, err := r.Stores.Credentials.CredentialByKey(ctx, p.kind, p.key)
 	switch {
@@ -84,20 +79,42 @@ func (r *Realm) link(ctx context.Context, id *authcore.Identity, p proof) error 
 		return r.useCredential(ctx, c)
 	case !errors.Is(err, authcore.ErrCredentialNotFound):
 		return err
-	case r.Now().Sub(id.AuthTime()) >= r.Fresh:
-		return errStepUp
 	}
-	u, err := r.Stores.Users.User(ctx, id.Subject)
+	u, err := r.freshUser(ctx, id)
 	if err != nil {
 		return err
-	}
-	if u.Disabled {
-		return errDisabled
 	}
 	if c, err = r.newCredential(u.ID, p); err != nil {
 		return err
 	}
 	return r.Stores.Credentials.AddCredential(ctx, c)
+}
+
+// freshUser answers the account of whoever is signed in, to change what they sign in with. The sign-in must be a fresh
+// one: a session that was left open must not be enough to take the account over for good.
+func (r *Realm) freshUser(ctx context.Context, id *authcore.Identity) (authcore.User, error) {
+	if r.Now().Sub(id.AuthTime()) >= r.Fresh {
+		return authcore.User{}, errStepUp
+	}
+	return r.presentUser(ctx, id)
+}
+
+// presentUser answers the account of whoever is signed in, as the store has it: an access token does not know that its
+// session has ended on another instance, or that its user was disabled.
+func (r *Realm) presentUser(ctx context.Context, id *authcore.Identity) (authcore.User, error) {
+	if err := r.live(ctx, id.SessionID, r.Now()); err != nil {
+		return authcore.User{}, err
+	}
+	return r.enabledUser(ctx, id.Subject)
+}
+
+// enabledUser answers an account, or errDisabled.
+func (r *Realm) enabledUser(ctx context.Context, id string) (authcore.User, error) {
+	u, err := r.Stores.Users.User(ctx, id)
+	if err == nil && u.Disabled {
+		err = errDisabled
+	}
+	return u, err
 }
 
 func (r *Realm) newUser(p proof) (authcore.User, authcore.Credential, error) {

@@ -1,11 +1,9 @@
 package gateway
 
 import (
-	"context"
 	"encoding/base32"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -210,7 +208,7 @@ func (g *Gateway) authenticated(r *http.Request, a passkey.Authentication) (user
 		}
 		g.tellOdd(r, level, string(e.Kind), done.UserID, done.Credential.ID, e.Was, e.Is)
 	}
-	if err := g.realm.maySignIn(ctx, done.UserID); err != nil {
+	if _, err := g.realm.enabledUser(ctx, done.UserID); err != nil {
 		return "", use, err
 	}
 	return done.UserID, passkeyUse(done.Evidence), nil
@@ -224,15 +222,6 @@ func (g *Gateway) tellOdd(r *http.Request, level slog.Level, event, user, creden
 		slog.String("client", g.realm.ClientIP(r).String()))
 }
 
-// maySignIn answers errDisabled where a user may not.
-func (r *Realm) maySignIn(ctx context.Context, userID string) error {
-	u, err := r.Stores.Users.User(ctx, userID)
-	if err == nil && u.Disabled {
-		err = errDisabled
-	}
-	return err
-}
-
 // passkeyRefusal answers err with the statuses that clients of these routes know for a challenge, where it is about one.
 func passkeyRefusal(err error) error {
 	switch {
@@ -243,29 +232,4 @@ func passkeyRefusal(err error) error {
 		return errLateCeremony.because(err)
 	}
 	return err
-}
-
-// freshUser answers the account of whoever is signed in, to change what they sign in with. The sign-in must be a fresh
-// one: a session that was left open must not be enough to take the account over for good.
-func (r *Realm) freshUser(ctx context.Context, id *authcore.Identity) (authcore.User, error) {
-	if r.Now().Sub(id.AuthTime()) >= r.Fresh {
-		return authcore.User{}, errStepUp
-	}
-	return r.presentUser(ctx, id)
-}
-
-// presentUser answers the account of whoever is signed in, as the store has it: an access token does not know that its
-// session has ended on another instance, or that its user was disabled.
-func (r *Realm) presentUser(ctx context.Context, id *authcore.Identity) (authcore.User, error) {
-	if err := r.live(ctx, id.SessionID, r.Now()); err != nil {
-		return authcore.User{}, err
-	}
-	u, err := r.Stores.Users.User(ctx, id.Subject)
-	if err == nil && u.Disabled {
-		err = errDisabled
-	}
-	if err != nil {
-		return authcore.User{}, fmt.Errorf("gateway: user: %w", err)
-	}
-	return u, nil
 }
