@@ -25,7 +25,7 @@ func (u MethodUse) Evidence() bool { return u.Method != Passkey || u.UserVerifie
 type Session struct {
 	ID     string // opaque, public (the "sid" of tokens); 128 random bits
 	UserID string
-	Origin string // the site it was opened on
+	Origin string // where it is good: the origin it was opened on, or a domain for all hosts below it
 	// Cookie tells the sessions of browsers, which are resumed by the cookie's secret, from those of programs, which are
 	// continued by refresh tokens. Neither kind of secret is good for the other kind of session.
 	Cookie     bool

@@ -211,16 +211,9 @@ func (g *Gateway) renew(ctx context.Context, secret string, now time.Time) (*tic
 	return r.ticket, r.setCookie, nil
 }
 
-// mayUse reports whether a session may be used on this site: it was opened here, or on a site with which this one shares
-// the cookie. Cookies know no ports, so that this has to be asked even of a cookie of this host.
-func (g *Gateway) mayUse(s authcore.Session) bool {
-	if s.Origin == g.origin.text {
-		return true
-	}
-	o, err := parseOrigin(s.Origin)
-	d := g.cookie.domain
-	return err == nil && d != "" && o.secure() && (o.host == d || strings.HasSuffix(o.host, "."+d))
-}
+// mayUse reports whether a session may be used on this site: it was opened here, or on a site that shares the cookie with
+// this one. Cookies know no ports, so that this has to be asked even of a cookie of this host.
+func (g *Gateway) mayUse(s authcore.Session) bool { return s.Origin == g.home() }
 
 // assert answers a statement for the backend that is good for a minute at least.
 func (g *Gateway) assert(ctx context.Context, t *ticket, now time.Time) (string, error) {

@@ -101,13 +101,24 @@ func (r *Realm) identityOf(ctx context.Context, s authcore.Session) (*authcore.I
 	return id, nil
 }
 
-// access answers who a session is and an access token that says so, good on this site.
+// access answers who a session is and an access token that says so, good on this site and no longer than the session may
+// last at all.
 func (g *Gateway) access(ctx context.Context, s authcore.Session) (*authcore.Identity, string, time.Time, error) {
 	id, err := g.realm.identityOf(ctx, s)
 	if err != nil {
 		return nil, "", time.Time{}, err
 	}
-	tok, expires, err := g.realm.issuer.Access(ctx, g.origin.text, g.audience, id)
+	now := g.realm.Now()
+	issuer := *g.realm.issuer
+	issuer.AccessTTL = min(issuer.AccessTTL, s.Until.Sub(now))
+	if issuer.AccessTTL < time.Second { // tokens tell whole seconds
+		return nil, "", time.Time{}, fmt.Errorf("gateway: access token: %w", authcore.ErrSessionNotFound)
+	}
+	// What was taken away from the user in this very second is not in this token, unlike in those issued before.
+	if from := g.realm.State.outdatedUntil(id.Subject); from.After(now) {
+		issuer.Now = func() time.Time { return from }
+	}
+	tok, expires, err := issuer.Access(ctx, g.origin.text, g.audience, id)
 	return id, tok, expires, err
 }
 
@@ -122,6 +133,9 @@ func (r *Realm) live(ctx context.Context, id string, now time.Time) error {
 	}
 	return fmt.Errorf("gateway: session: %w: %w", authcore.ErrUnavailable, err)
 }
+
+// home is where the sessions are good that are opened on this site: the cookie domain, or else its origin.
+func (g *Gateway) home() string { return g.audience[len(g.audience)-1] }
 
 // endSession ends a session in the store and then, once that is certain, on this instance.
 func (r *Realm) endSession(ctx context.Context, id string) error {

@@ -75,7 +75,7 @@ func (g *Gateway) writeTokens(w http.ResponseWriter, r *http.Request, id *authco
 func (g *Gateway) signIn(w http.ResponseWriter, r *http.Request, v *visitor, userID string, use authcore.MethodUse, end ending) error {
 	ctx := r.Context()
 	s, secret, err := g.realm.sessions.Open(ctx, session.Opening{
-		UserID: userID, Origin: g.origin.text, Use: use, Cookie: end.cookie,
+		UserID: userID, Origin: g.home(), Use: use, Cookie: end.cookie,
 		ClientIP: g.realm.ClientIP(r).String(), UserAgent: r.UserAgent(),
 	})
 	if err != nil {

@@ -70,6 +70,16 @@ func (s *State) isOutdated(id *authcore.Identity, issued time.Time) bool {
 	return issued.Unix() < s.outdated[id.Subject].issued
 }
 
+// outdatedUntil answers from when on access tokens of a user must be issued not to be outdated.
+func (s *State) outdatedUntil(userID string) time.Time {
+	if !s.any.Load() {
+		return time.Time{}
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return time.Unix(s.outdated[userID].issued, 0)
+}
+
 // lacks reports whether an access token does not tell yet what was proven in its session.
 func (s *State) lacks(id *authcore.Identity) bool {
 	if !s.any.Load() {
