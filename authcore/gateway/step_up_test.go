@@ -181,7 +181,7 @@ func TestStepUpWithAWallet(t *testing.T) {
 
 // Mallory steps her victim's session up with a wallet of her own, whether it has an account or none.
 func TestStepUpWithAWalletOfSomebodyElse(t *testing.T) {
-	h := build(t, strict)
+	h := build(t, passkeysOn, strict)
 	tokens := h.signInTokens(newSigner(1))
 	h.signInTokens(newSigner(66))
 	h.now = h.now.Add(2 * time.Minute)
@@ -271,4 +271,39 @@ func TestEndedSessionStepsUpNothing(t *testing.T) {
 		}
 	}
 	h.do("POST", "step-up/authentication/response", body, tokens.bearer()...).refused(401, "unauthenticated")
+}
+
+// Tokens tell whole seconds: who signs in with a touch and steps up with a PIN within one is verified all the same,
+// whichever cookie arrives.
+func TestStepUpWithinTheSecondOfTheSignIn(t *testing.T) {
+	h := build(t, passkeysOn, strict, func(c *RealmConfig, _ *Site) { c.Passkey.UserVerification = passkey.VerificationPreferred })
+	a := &passkeytest.Authenticator{Unverified: true}
+	h.newcomer(a, "alice")
+	pair, _ := h.touch(a, `{}`, `,"session":"cookie"`).cookie()
+	cookie := []string{"Cookie", pair}
+	h.visit("/vault", cookie).refused(401, "step_up_required")
+	a.Unverified = false
+	h.prove(a, cookie...).ok(new(steppedUpView))
+	if a := h.visit("/vault", cookie); a.Code != 418 {
+		t.Errorf("answered %d", a.Code)
+	}
+}
+
+// Were a mechanism to say that somebody else answered, the session at hand would get nothing of it.
+func TestSessionIsSteppedUpByItsUserOnly(t *testing.T) {
+	h := build(t)
+	tokens := h.signInTokens(newSigner(1))
+	access, err := h.realm.issuer.VerifyAccess(t.Context(), tokens.AccessToken, []string{home})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &visitor{identity: access.Identity, via: byBearer}
+	w := httptest.NewRecorder()
+	err = h.gateway.stepUp(w, httptest.NewRequest("POST", home, http.NoBody), v, "somebody else", authcore.MethodUse{Method: authcore.Password})
+	if asError(err).Code != "step_up_required" || w.Body.Len() > 0 {
+		t.Errorf("%v, %s", err, w.Body)
+	}
+	if s, err := h.store.Session(t.Context(), access.Identity.SessionID); err != nil || len(s.Methods) != 1 {
+		t.Errorf("methods %+v, %v", s.Methods, err)
+	}
 }
