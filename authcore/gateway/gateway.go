@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddy-authgate/authgate/authcore/policy"
@@ -32,7 +33,7 @@ func New(realm *Realm, site Site) (*Gateway, error) {
 		site.Path = "/auth"
 	}
 	if !validMount(site.Path) {
-		return nil, fmt.Errorf("gateway: path %q: write a path such as /auth: letters, digits, '-', '_' and '.', no slash at the end", site.Path)
+		return nil, fmt.Errorf("gateway: path %q: write a path such as /auth: lower-case letters, digits, '-', '_' and '.', no slash at the end", site.Path)
 	}
 	if site.Methods, err = offered(realm, o, site.Methods); err != nil {
 		return nil, err
@@ -47,6 +48,9 @@ func New(realm *Realm, site Site) (*Gateway, error) {
 	if g.policy, err = policy.Compile(site.Rules, site.Path); err != nil {
 		return nil, err
 	}
+	if err := g.checkEvidence(); err != nil {
+		return nil, err
+	}
 	if g.headers, err = compileHeaders(site.Headers, site.NoDefaultHeaders); err != nil {
 		return nil, err
 	}
@@ -57,6 +61,28 @@ func New(realm *Realm, site Site) (*Gateway, error) {
 	}
 	realm.State.join(g)
 	return g, nil
+}
+
+// checkEvidence refuses rules that ask for a sign-in method which no session here can have used: whoever they are for would
+// be asked to confirm what they cannot. Below a cookie domain a session may come from a site with other methods.
+func (g *Gateway) checkEvidence() error {
+	methods := g.site.Methods
+	if g.site.CookieDomain != "" {
+		methods = g.realm.methods()
+	}
+	known := strings.Trim(fmt.Sprint(methods), "[]")
+	for i, rule := range g.site.Rules {
+		for _, m := range rule.With {
+			if !slices.Contains(methods, m) {
+				at := ""
+				if rule.Source != "" {
+					at = " at " + rule.Source
+				}
+				return fmt.Errorf("gateway: rule %d%s: with %q: nobody signs in here with that; known here: %s", i+1, at, m, known)
+			}
+		}
+	}
+	return nil
 }
 
 // validMount accepts one or more plain segments, so that the mount has one reading only.

@@ -56,7 +56,10 @@ func offered(realm *Realm, o origin, asked []authcore.Method) ([]authcore.Method
 	if len(has) == 0 {
 		return nil, errors.New("gateway: no sign-in method is on: switch one on in the global authgate options")
 	}
-	for _, m := range asked {
+	for i, m := range asked {
+		if slices.Contains(asked[:i], m) {
+			return nil, fmt.Errorf("gateway: methods: %q stands twice; write it once", m)
+		}
 		if !slices.Contains(has, m) {
 			return nil, fmt.Errorf("gateway: methods: %q is not on: switch it on in the global authgate options, or leave it out", m)
 		}
