@@ -19,7 +19,7 @@ type App struct {
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=authgate.stores inline_key=backend"`
 	// Where unanswered challenges and counted attempts are kept. Default: memory.
 	ChallengeStoreRaw json.RawMessage `json:"challenge_store,omitempty" caddy:"namespace=authgate.challenge_stores inline_key=backend"`
-	// Who may create an account: "invite" (who is invited, or granted a role) or "open". Default: invite.
+	// Who may create an account: "invite" (wallets that are granted a role) or "open". Default: invite.
 	Registration string `json:"registration,omitempty"`
 	// Roles given in the configuration.
 	Grants []Grant `json:"grants,omitempty"`
