@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -94,11 +96,15 @@ func TestStreamIsJudgedAgainByNewConfiguration(t *testing.T) {
 				mustEnd(t, over)
 				return
 			}
-			for _, open := range h.realm.State.streams {
-				for st := range open {
-					if goes, err := st.judge(t.Context()); !goes || err != nil {
-						t.Errorf("may go on: %v, %v", goes, err)
-					}
+			var open []*stream
+			h.realm.State.mu.Lock()
+			for _, streams := range h.realm.State.streams {
+				open = slices.AppendSeq(open, maps.Keys(streams))
+			}
+			h.realm.State.mu.Unlock()
+			for _, st := range open {
+				if goes, err := st.judge(t.Context()); !goes || err != nil {
+					t.Errorf("may go on: %v, %v", goes, err)
 				}
 			}
 		})
