@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -114,7 +115,15 @@ func headers(configured []Header) []gateway.Header {
 // ServeHTTP lets the gateway answer, hand on or refuse. A refusal becomes an error of Caddy where an error route is there
 // for it, and is written by the gateway where none is.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	err := h.gateway.Handle(w, r, next.ServeHTTP)
+	// The first of two in one chain takes the cookie, so the second would send whoever is signed in to sign in for ever.
+	if caddyhttp.GetVar(r.Context(), insideVar) != nil {
+		return caddyhttp.Error(http.StatusInternalServerError, errors.New("two authgate handlers are in one chain; leave one"))
+	}
+	err := h.gateway.Handle(w, r, func(w http.ResponseWriter, r *http.Request) error {
+		caddyhttp.SetVar(r.Context(), insideVar, inside{})
+		defer caddyhttp.SetVar(r.Context(), insideVar, nil)
+		return next.ServeHTTP(w, r)
+	})
 	refusal, refused := err.(*gateway.Error)
 	if !refused {
 		return err
@@ -128,6 +137,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	h.gateway.WriteError(w, r, refusal)
 	return nil
 }
+
+// insideVar is set while a request is in the hands of the handlers behind the gateway.
+const insideVar = "authgate.inside"
+
+type inside struct{}
 
 // clientIP is the address of the client as Caddy sees it, trusted proxies considered.
 func clientIP(r *http.Request) netip.Addr {

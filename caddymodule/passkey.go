@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -23,6 +24,9 @@ func (o *PasskeyOptions) config() (*gateway.PasskeyConfig, error) {
 		RPID: o.RPID, RPName: o.RPName, RelatedOrigins: o.RelatedOrigins,
 		UserVerification: passkey.UserVerification(o.UserVerification), Attestation: passkey.Attestation(o.Attestation),
 		ChallengeTTL: time.Duration(o.ChallengeTTL), Required: true,
+	}
+	if strings.Contains(o.RPName, "{") {
+		return nil, fmt.Errorf("rp_name %q: placeholders are not replaced here; write the name itself, or {$NAME} in the Caddyfile", o.RPName)
 	}
 	switch o.Synced {
 	case "", "allow":
@@ -72,7 +76,7 @@ func (a *App) parsePasskey(d *caddyfile.Dispenser, args []string) error {
 	var relatedAt *caddyfile.Dispenser
 	err := parseBlock(d, "passkey", []option{
 		textOption("rp_id <domain>", &o.RPID).checked(a.check),
-		textOption("rp_name <name>", &o.RPName),
+		textOption("rp_name <name>", &o.RPName).checked(a.check),
 		textOption("user_verification required | preferred", &o.UserVerification).checked(a.check),
 		textOption("attestation none | direct", &o.Attestation).checked(a.check),
 		textOption("synced allow | forbid", &o.Synced).checked(a.check),
