@@ -62,7 +62,8 @@ func (g *gate) try(text string) (answer, error) {
 }
 
 func (g *gate) exchange(conn net.Conn, text string) (answer, error) {
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	// Long, since the machine may have much else to do; only what hangs for good is to fail by it.
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return answer{}, err
 	}
 	// A server may refuse, and stop reading, before it has read everything: its answer counts, not this error.

@@ -164,14 +164,18 @@ func TestNoCrossTalk(t *testing.T) {
 		return nil
 	}
 	users, rounds := load(40, 200), load(5, 50)
+	// It is the requests that are to cross; the sign-ins before wait for the disk, one after the other.
+	atDoor := make(chan struct{}, 8)
 	together(users, func(i int) {
 		w := walletOf("user " + strconv.Itoa(i))
 		line := ""
+		atDoor <- struct{}{}
 		if i%2 == 0 {
 			line = g.signIn(t, w).bearer()
 		} else {
 			line = g.signInBrowser(t, w).cookieLine()
 		}
+		<-atDoor
 		conn, err := g.dial()
 		if err != nil {
 			t.Error(err)
