@@ -168,14 +168,14 @@ func TestNoCrossTalk(t *testing.T) {
 	atDoor := make(chan struct{}, 8)
 	together(users, func(i int) {
 		w := walletOf("user " + strconv.Itoa(i))
-		line := ""
-		atDoor <- struct{}{}
-		if i%2 == 0 {
-			line = g.signIn(t, w).bearer()
-		} else {
-			line = g.signInBrowser(t, w).cookieLine()
-		}
-		<-atDoor
+		line := func() string {
+			atDoor <- struct{}{}
+			defer func() { <-atDoor }()
+			if i%2 == 0 {
+				return g.signIn(t, w).bearer()
+			}
+			return g.signInBrowser(t, w).cookieLine()
+		}()
 		conn, err := g.dial()
 		if err != nil {
 			t.Error(err)
