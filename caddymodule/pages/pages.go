@@ -1,5 +1,6 @@
-// Package pages is what people see of the gateway: the pages to sign in, to see who one is signed in as, and to learn
-// why a request was refused. It is HTML, one style sheet and a few small ES modules, embedded in the binary.
+// Package pages is what people see of the gateway: the pages to sign in, to see who one is signed in as and to manage
+// what one signs in with, and to learn why a request was refused. It is HTML, one style sheet and a few small ES
+// modules, embedded in the binary.
 //
 // Its pages promise to work under the content security policy that the gateway sets (scripts and styles from this
 // origin only, none inline), to load nothing from elsewhere, and to stay below 60 KB each with all that they load.

@@ -97,6 +97,27 @@ test('a person opens an account with a passkey, signs out, and signs in with one
 	});
 });
 
+// Before the scripts are there the browser would send the form in its own way, and forget where its user wanted to go.
+test('whoever is faster than the scripts loses nothing', async () => {
+	await visit({}, async (page) => {
+		await authenticator(page);
+		let release;
+		const loaded = new Promise((resolve) => { release = resolve; });
+		await page.route('**/assets/passkey.js', async (route) => {
+			await loaded;
+			await route.continue();
+		});
+		await signInPage(page, '/reports');
+		await page.getByLabel('Username').fill(newName());
+		await page.keyboard.press('Enter');
+		await button(page, createButton).click({ force: true });
+		assert.match(page.url(), /return_to=%2Freports$/);
+		release();
+		await button(page, createButton).click();
+		await at(page, '/reports');
+	});
+});
+
 test('who gives no username is given one', async () => {
 	await visit({}, async (page) => {
 		await authenticator(page);
@@ -378,6 +399,7 @@ test('a browser without passkeys says so, and wallets still work', async () => {
 test('what an authenticator derives from its key stays in the browser', async () => {
 	await visit({}, async (page) => {
 		await authenticator(page, 'internal', { hasPrf: true });
+		await rewrite(page, 'registration/request', ({ creationOptions }) => { creationOptions.publicKey.extensions = { prf: {} }; });
 		await join(page);
 		await signOut(page);
 		await rewrite(page, 'authentication/request', ({ requestOptions }) => {

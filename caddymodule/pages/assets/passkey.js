@@ -36,6 +36,8 @@ export function mount(section, page) {
 		return register(attempt, wanted);
 	}));
 	username?.addEventListener('input', () => complain());
+	// Until here nothing could be sent, which the browser would do in its own way.
+	for (const button of form.querySelectorAll('[data-starts]')) button.disabled = false;
 
 	async function start(button, act) {
 		if (document.body.hasAttribute('data-busy')) return;
@@ -132,6 +134,6 @@ const ofGateway = {
 // explain answers words and kind (see tell) for whatever went wrong.
 export function explain(error, { say }) {
 	if (!(error instanceof Refusal)) return inWords(error);
-	if (error.problem.signal === 'unknownCredential') return [say('passkeyUnknown'), 'bad'];
+	if (error.problem?.signal === 'unknownCredential') return [say('passkeyUnknown'), 'bad'];
 	return [say(ofGateway[error.code] ?? 'unexpected', { when: error.when }), 'bad'];
 }
