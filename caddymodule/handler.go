@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -116,12 +117,18 @@ func headers(configured []Header) []gateway.Header {
 // for it, and is written by the gateway where none is.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	// The first of two in one chain takes the cookie, so the second would send whoever is signed in to sign in for ever.
-	if caddyhttp.GetVar(r.Context(), insideVar) != nil {
+	inside, again := caddyhttp.GetVar(r.Context(), insideVar).(*atomic.Bool)
+	if again && inside.Load() {
 		return caddyhttp.Error(http.StatusInternalServerError, errors.New("two authgate handlers are in one chain; leave one"))
 	}
+	if !again {
+		// Written once, before anything else could read the variables: a proxy may still do so when it has answered.
+		inside = new(atomic.Bool)
+		caddyhttp.SetVar(r.Context(), insideVar, inside)
+	}
 	err := h.gateway.Handle(w, r, func(w http.ResponseWriter, r *http.Request) error {
-		caddyhttp.SetVar(r.Context(), insideVar, inside{})
-		defer caddyhttp.SetVar(r.Context(), insideVar, nil)
+		inside.Store(true)
+		defer inside.Store(false)
 		return next.ServeHTTP(w, r)
 	})
 	refusal, refused := err.(*gateway.Error)
@@ -138,10 +145,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return nil
 }
 
-// insideVar is set while a request is in the hands of the handlers behind the gateway.
+// insideVar tells, in a variable of the request, whether it is in the hands of the handlers behind a gateway.
 const insideVar = "authgate.inside"
-
-type inside struct{}
 
 // clientIP is the address of the client as Caddy sees it, trusted proxies considered.
 func clientIP(r *http.Request) netip.Addr {
