@@ -110,7 +110,7 @@ fuzz() {
 # end_to_end runs the Node suites one after the other against the built binary: the API by viem, the pages in Chromium.
 end_to_end() {
 	local report=$cache/node.tap status=0
-	AUTHGATE_BINARY=$cache/caddy node --test --test-concurrency=1 --test-timeout=300000 \
+	AUTHGATE_BINARY=$cache/caddy node --test --test-concurrency=1 --test-timeout=1500000 \
 		--test-reporter=spec --test-reporter-destination=stdout \
 		--test-reporter=tap --test-reporter-destination="$report" testdata/e2e/*.test.mjs || status=$?
 	awk '$1 == "#" { n[$2] = $3 } END { print n["pass"] + 0, n["fail"] + n["cancelled"] + 0 }' "$report" >>"$counts"

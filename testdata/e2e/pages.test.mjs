@@ -23,7 +23,7 @@ after(async () => {
 // visit runs do in a page of its own and then looks whether something happened in it that must not.
 async function visit(options, run) {
 	const page = await open(browser, gate.origin, options);
-	page.setDefaultTimeout(10_000);
+	page.setDefaultTimeout(60_000); // a machine may have much else to do
 	try {
 		await run(page);
 		assert.deepEqual(page.faults, []);

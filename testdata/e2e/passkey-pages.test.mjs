@@ -21,7 +21,7 @@ after(async () => {
 async function visit(options, run, origin = gate.origin) {
 	const { suggestions = false, ...more } = options;
 	const page = await open(browser, origin, more);
-	page.setDefaultTimeout(10_000);
+	page.setDefaultTimeout(60_000); // a machine may have much else to do
 	if (!suggestions) {
 		// A device that is touched at once takes what is suggested, too. So most tests do without.
 		await page.addInitScript(() => { delete window.PublicKeyCredential?.isConditionalMediationAvailable; });

@@ -17,7 +17,7 @@ after(async () => {
 // frame in it, has the program below.
 async function visit(options, run, origin = gate.origin) {
 	const page = await open(options.browser ?? browser, origin, { expected: [/status of 4\d\d/], ...options });
-	page.setDefaultTimeout(10_000);
+	page.setDefaultTimeout(60_000); // a machine may have much else to do
 	await page.addInitScript(program);
 	try {
 		await run(page);
