@@ -481,13 +481,13 @@ test('the browser is told the name of the account', async () => {
 });
 
 test('a change that wants a fresh sign-in is confirmed in a dialog, and goes on', async () => {
-	const impatient = await start({ global: 'session {\n\t\t\tfresh 2s\n\t\t}' });
+	const impatient = await start({ global: 'session {\n\t\t\tfresh 6s\n\t\t}' });
 	try {
 		await visit({ expected: [/status of 401/] }, async (page) => {
 			const device = await authenticator(page);
 			await join(page, newName(), '/auth/account', impatient.origin);
 			await ways(page);
-			await new Promise((resolve) => setTimeout(resolve, 2100)); // of the server: nobody can set its clock
+			await new Promise((resolve) => setTimeout(resolve, 6100)); // of the server: nobody can set its clock
 			await button(page, 'Rename Passkey').click();
 			await page.keyboard.type('Phone');
 			await page.keyboard.press('Enter');

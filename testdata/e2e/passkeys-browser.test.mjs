@@ -38,7 +38,7 @@ function program() {
 			return { status: response.status, body: await response.json().catch(() => null) };
 		},
 		async ask(what, options, beside) {
-			const never = new Promise((resolve) => setTimeout(resolve, 5000, { error: 'no answer' }));
+			const never = new Promise((resolve) => setTimeout(resolve, 12_000, { error: 'no answer' }));
 			const answer = async () => {
 				try {
 					const publicKey = PublicKeyCredential[what === 'create' ? 'parseCreationOptionsFromJSON' : 'parseRequestOptionsFromJSON'](options);
