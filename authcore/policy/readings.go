@@ -78,7 +78,6 @@ var trims = []func(string) string{
 //
 // The readings are all that any sequence of rewrites and at most two passes of decoding leads to. A second pass leaves
 // what is no escape as it is, as lenient decoders do; where that is everything, it adds nothing.
-
 func readings(path string) ([]string, bool) {
 	if path == "" || path[0] != '/' || len(path) > maxPath || strings.ContainsAny(path, "#?\\ ") {
 		return nil, false

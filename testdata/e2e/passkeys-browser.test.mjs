@@ -28,7 +28,7 @@ async function visit(options, run, origin = gate.origin) {
 }
 
 // program is what a web application does that has its own pages: it runs in the page. What the browser does not answer
-// in five seconds it does not answer at all.
+// in twelve seconds it does not answer at all.
 function program() {
 	window.program = {
 		async send(method, route, body) {
