@@ -40,11 +40,12 @@ var table = buildTable()
 func buildTable() map[string]imports {
 	words := []string{"authcore"}
 	t := map[string]imports{
-		"authcore":                     {},
-		"authcore/mail":                {own: words, foreign: true},
-		"authcore/store/storetest":     {own: words},
-		"authcore/passkey/passkeytest": {}, // an authenticator for tests; knows nothing of the house
-		"authcore/gateway":             {own: slices.Concat(words, mechanisms), http: true, foreign: true},
+		"authcore":                         {},
+		"authcore/mail":                    {own: words, foreign: true},
+		"authcore/store/storetest":         {own: words},
+		"authcore/store/storetest/servers": {}, // real servers for tests
+		"authcore/passkey/passkeytest":     {}, // an authenticator for tests; knows nothing of the house
+		"authcore/gateway":                 {own: slices.Concat(words, mechanisms), http: true, foreign: true},
 		"caddymodule": {
 			own:  slices.Concat(words, mechanisms, stores, []string{"authcore/gateway", "authcore/mail", "caddymodule/pages"}),
 			http: true, caddy: true, foreign: true,

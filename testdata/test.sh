@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # All that must hold before a change goes in, on a fresh Debian machine with Go: `bash testdata/test.sh`.
 #
-# What is missing (a C compiler for the race detector, Node.js, Chromium) is installed from Debian, the linters at the
-# versions below through the Go module proxy, and the packages of the end-to-end suite through npm. Nothing is skipped: a
-# skipped test fails the run. It stops at the first failure, and its last line says how many tests passed and failed.
+# What is missing (a C compiler for the race detector, Node.js, Chromium, PostgreSQL, Redis) is installed from Debian, the
+# linters at the versions below through the Go module proxy, and the packages of the end-to-end suite through npm. Nothing
+# is skipped: a skipped test fails the run. It stops at the first failure, and its last line says how many tests passed and
+# failed.
 set -Eeuo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -56,6 +57,21 @@ debian() {
 	"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
+# debian_servers installs packages of servers without letting Debian start any: tests start their own.
+debian_servers() {
+	local root=() policy=/usr/sbin/policy-rc.d ours=
+	[ "$(id -u)" -eq 0 ] || root=(sudo -n)
+	if [ ! -e "$policy" ]; then
+		ours=yes
+		printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
+		"${root[@]}" chmod 755 "$policy"
+	fi
+	local status=0
+	debian "$@" || status=$?
+	[ -z "$ours" ] || "${root[@]}" rm -f "$policy"
+	return "$status"
+}
+
 have() { command -v "$1" >/dev/null; }
 
 node_is_new_enough() { have node && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge "$node_major" ]; }
@@ -67,6 +83,10 @@ set_up() {
 	[ -n "${CHROMIUM:-}" ] || have chromium || missing+=(chromium)
 	have npm || missing+=(nodejs npm)
 	[ "${#missing[@]}" -eq 0 ] || debian "${missing[@]}"
+	missing=()
+	have redis-server || missing+=(redis-server)
+	have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+	[ "${#missing[@]}" -eq 0 ] || debian_servers "${missing[@]}"
 	if ! node_is_new_enough; then
 		local arch=x64
 		[ "$(uname -m)" != aarch64 ] || arch=arm64
