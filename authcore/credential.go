@@ -20,7 +20,7 @@ type Credential struct {
 	UserID string
 	Kind   Method
 	// Key names the credential within its kind, uniquely over all accounts: the EIP-55 address of a plain wallet,
-	// eip155:<chain>:<EIP-55 address> of a contract wallet, the base64url id of a passkey.
+	// eip155:<chain>:<EIP-55 address> of a contract wallet, the base64url id of a passkey, the user's id for a password.
 	Key      string
 	Name     string // given by the user; may be empty
 	Data     []byte // what the mechanism of this kind keeps, opaque to stores; may be nil

@@ -12,6 +12,7 @@ var (
 
 	ErrUserNotFound       = errors.New("user not found")
 	ErrUsernameTaken      = errors.New("username is taken")
+	ErrEmailTaken         = errors.New("e-mail address belongs to another account")
 	ErrInvalidUsername    = errors.New("username is not valid")
 	ErrCredentialNotFound = errors.New("credential not found")
 	ErrCredentialInUse    = errors.New("credential belongs to another account")
@@ -23,6 +24,10 @@ var (
 	ErrChallengeExpired  = errors.New("challenge expired")
 	// ErrChallengeLimit says that a bounded store holds as many unanswered challenges as it may.
 	ErrChallengeLimit = errors.New("too many unanswered challenges")
+
+	// ErrConfirmationNotFound covers keys that never were, were used, were replaced by a newer one, or are for something else.
+	ErrConfirmationNotFound = errors.New("confirmation key not found")
+	ErrConfirmationExpired  = errors.New("confirmation key expired")
 
 	ErrSessionNotFound = errors.New("session not found")
 )

@@ -11,7 +11,7 @@ type User struct {
 	ID       string // stable and opaque, the "subject"; at most 64 printable ASCII characters
 	Username string // unique without regard to case; see ValidUsername
 	Name     string // for display, chosen by the user; may be empty
-	Email    string // a confirmed address, or empty
+	Email    string // a confirmed address, in the one form in which addresses are compared, or empty; unique
 	Roles    []string
 	Disabled bool
 	Created  time.Time
@@ -21,14 +21,17 @@ type User struct {
 // Users keeps accounts.
 type Users interface {
 	// CreateUser stores a new user together with the first credential, both or neither. It answers ErrUsernameTaken where
-	// the username belongs, or ever belonged, to another account and ErrCredentialInUse where the credential does.
+	// the username belongs, or ever belonged, to another account, ErrEmailTaken where the address belongs to another one, and
+	// ErrCredentialInUse where the credential does.
 	CreateUser(ctx context.Context, u User, first Credential) error
 	// User answers the user with this id, or ErrUserNotFound.
 	User(ctx context.Context, id string) (User, error)
 	// UserByUsername answers the user who has this username now, compared without case, or ErrUserNotFound.
 	UserByUsername(ctx context.Context, username string) (User, error)
+	// UserByEmail answers the user who has this confirmed address, or ErrUserNotFound.
+	UserByEmail(ctx context.Context, email string) (User, error)
 	// UpdateUser replaces the user with the same ID where the stored Version equals u.Version, and increments it. Else it
-	// answers ErrConflict, ErrUserNotFound, or ErrUsernameTaken as CreateUser does.
+	// answers ErrConflict, ErrUserNotFound, or ErrUsernameTaken or ErrEmailTaken as CreateUser does.
 	UpdateUser(ctx context.Context, u User) error
 	// DeleteUser deletes the user with all credentials and sessions. Usernames the account ever had stay reserved.
 	DeleteUser(ctx context.Context, id string) error

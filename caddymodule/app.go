@@ -29,15 +29,20 @@ type App struct {
 	Wallet WalletOptions `json:"wallet,omitzero"`
 	// Passkeys. They are on by default, on sites whose origin can have them.
 	Passkey *PasskeyOptions `json:"passkey,omitempty"`
+	// Sign-in with an e-mail address and a password. It is on where mail is configured.
+	Password *PasswordOptions `json:"password,omitempty"`
+	// How mail is sent. Default: none is.
+	Mail *MailOptions `json:"mail,omitempty"`
 	// Bound on the requests that begin or finish a sign-in, per client.
 	RateLimit RateLimitOptions `json:"rate_limit,omitzero"`
 
-	ctx        caddy.Context
-	logger     *slog.Logger
-	accounts   *opening[OpenStore]
-	challenges *opening[OpenChallengeStore]
-	realm      *gateway.Realm
-	release    []func() error
+	ctx                 caddy.Context
+	logger              *slog.Logger
+	accounts            *opening[OpenStore]
+	challenges          *opening[OpenChallengeStore]
+	noticesByChallenges bool // see NoticeCarrier
+	realm               *gateway.Realm
+	release             []func() error
 }
 
 // Grant gives a role to people by their wallets and confirmed e-mail addresses.
@@ -142,7 +147,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	config.Stores = lazyAccounts{a.accounts, counted}.stores()
-	config.Challenges = lazyChallenges{a.challenges, counted}.stores()
+	config.Challenges = lazyChallenges{a.challenges, counted, a.noticesByChallenges}.stores()
 	config.State = state.(*gateway.State)
 	config.ClientIP = clientIP
 	config.RequestURI = requestURI
@@ -194,6 +199,7 @@ func (a *App) provisionChallengeStore(ctx caddy.Context) error {
 	if !ok {
 		return fmt.Errorf("challenge_store: module %T cannot open a challenge store", module)
 	}
+	_, a.noticesByChallenges = store.(NoticeCarrier)
 	accounts, name := a.accounts, store.StoreName()
 	o := &opening[OpenChallengeStore]{
 		name: "challenge store " + name, now: time.Now,

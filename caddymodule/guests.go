@@ -43,6 +43,12 @@ type ChallengeStore interface {
 	OpenChallengeStore(ctx context.Context, accounts OpenStore) (OpenChallengeStore, error)
 }
 
+// NoticeCarrier is what a ChallengeStore fulfils too whose OpenChallengeStore always has Notices: then these carry the
+// notices between instances, and those of the store of accounts do not. It is to be known before anything is open.
+type NoticeCarrier interface {
+	CarriesNotices()
+}
+
 // OpenChallengeStore is a store of challenges that is open.
 type OpenChallengeStore struct {
 	authcore.ChallengeStores

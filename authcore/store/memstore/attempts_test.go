@@ -28,8 +28,8 @@ func TestFloodOfKeysForgetsNoLockout(t *testing.T) {
 		try(t, s, fmt.Sprint("made up ", i), noon, 1)
 	}
 	try(t, s, "alice", noon, 5)
-	if s.entries.used != 100 {
-		t.Fatalf("%d keys are kept", s.entries.used)
+	if s.windows.entries.used != 100 {
+		t.Fatalf("%d keys are kept", s.windows.entries.used)
 	}
 	// Of keys with the same count the first goes first.
 	try(t, s, "made up 99999", noon, 2)
@@ -56,8 +56,8 @@ func TestEndedWindowsGoWithUse(t *testing.T) {
 	for i := range 600 {
 		try(t, s, fmt.Sprint("later ", i), noon.Add(time.Minute), 1)
 	}
-	if s.entries.used != 600 {
-		t.Fatalf("%d keys are kept", s.entries.used)
+	if s.windows.entries.used != 600 {
+		t.Fatalf("%d keys are kept", s.windows.entries.used)
 	}
 }
 

@@ -19,14 +19,24 @@ import (
 
 // Store keeps accounts in memory and has a Challenges and an Attempts of the default size. New makes one.
 type Store struct {
-	mu           sync.RWMutex
-	users        map[string]authcore.User
-	usernames    map[string]string // every folded username ever used, to the account it belongs to; "" where that is deleted
-	credentials  map[string]authcore.Credential
-	credentialOf map[credentialKey]string
-	sessions     map[string]authcore.Session
-	keys         []authcore.Key // oldest first
-	short        authcore.ChallengeStores
+	mu sync.RWMutex
+	*accounts
+	short  authcore.ChallengeStores
+	notify func(authcore.Notice) // called with mu held
+	board  *board
+}
+
+// accounts is all that a Store keeps of them. Values are replaced, never changed in place.
+type accounts struct {
+	users         map[string]authcore.User
+	usernames     map[string]string // every folded username ever used, to the account it belongs to; "" where that is deleted
+	emails        map[string]string // address to account
+	credentials   map[string]authcore.Credential
+	credentialOf  map[credentialKey]string
+	sessions      map[string]authcore.Session
+	confirmations map[confirmationKey]authcore.Confirmation
+	mails         map[string]authcore.SealedMail
+	keys          []authcore.Key // oldest first
 }
 
 type credentialKey struct {
@@ -34,15 +44,32 @@ type credentialKey struct {
 	key  string
 }
 
+type confirmationKey struct {
+	purpose authcore.ConfirmationPurpose
+	subject string
+}
+
 // New answers an empty store.
 func New() *Store {
+	b := new(board)
 	return &Store{
-		users:        map[string]authcore.User{},
-		usernames:    map[string]string{},
-		credentials:  map[string]authcore.Credential{},
-		credentialOf: map[credentialKey]string{},
-		sessions:     map[string]authcore.Session{},
-		short:        NewChallengeStores(ChallengesConfig{}, AttemptsConfig{}),
+		accounts: newAccounts(),
+		short:    NewChallengeStores(ChallengesConfig{}, AttemptsConfig{}),
+		notify:   b.post,
+		board:    b,
+	}
+}
+
+func newAccounts() *accounts {
+	return &accounts{
+		users:         map[string]authcore.User{},
+		usernames:     map[string]string{},
+		emails:        map[string]string{},
+		credentials:   map[string]authcore.Credential{},
+		credentialOf:  map[credentialKey]string{},
+		sessions:      map[string]authcore.Session{},
+		confirmations: map[confirmationKey]authcore.Confirmation{},
+		mails:         map[string]authcore.SealedMail{},
 	}
 }
 
@@ -54,7 +81,10 @@ func NewChallengeStores(challenges ChallengesConfig, attempts AttemptsConfig) au
 
 // Stores answers the contracts that keep accounts.
 func (s *Store) Stores() authcore.Stores {
-	return authcore.Stores{Users: s, Credentials: s, Sessions: s, Keys: s, Health: s}
+	return authcore.Stores{
+		Users: s, Credentials: s, Sessions: s, Confirmations: s, Outbox: s, Keys: s,
+		Notices: s, Transactions: s, Health: s,
+	}
 }
 
 // ChallengeStores answers the contracts that keep the short-lived.
@@ -79,9 +109,13 @@ func refuse(verdict error) error { return fmt.Errorf("memstore: %w", verdict) }
 func instant(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 var (
-	_ authcore.Users       = (*Store)(nil)
-	_ authcore.Credentials = (*Store)(nil)
-	_ authcore.Sessions    = (*Store)(nil)
-	_ authcore.Keys        = (*Store)(nil)
-	_ authcore.Health      = (*Store)(nil)
+	_ authcore.Users         = (*Store)(nil)
+	_ authcore.Credentials   = (*Store)(nil)
+	_ authcore.Sessions      = (*Store)(nil)
+	_ authcore.Confirmations = (*Store)(nil)
+	_ authcore.Outbox        = (*Store)(nil)
+	_ authcore.Keys          = (*Store)(nil)
+	_ authcore.Notices       = (*Store)(nil)
+	_ authcore.Transactions  = (*Store)(nil)
+	_ authcore.Health        = (*Store)(nil)
 )

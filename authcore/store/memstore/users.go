@@ -22,8 +22,8 @@ func (s *Store) CreateUser(ctx context.Context, u authcore.User, first authcore.
 	if _, taken := s.users[u.ID]; taken {
 		return refuse(authcore.ErrConflict)
 	}
-	if s.taken(u) {
-		return refuse(authcore.ErrUsernameTaken)
+	if err := s.taken(u); err != nil {
+		return err
 	}
 	if err := s.credentialFree(first); err != nil {
 		return err
@@ -63,6 +63,20 @@ func (s *Store) UserByUsername(ctx context.Context, username string) (authcore.U
 	return copyUser(u), nil
 }
 
+// UserByEmail implements authcore.Users.
+func (s *Store) UserByEmail(ctx context.Context, email string) (authcore.User, error) {
+	if err := alive(ctx); err != nil {
+		return authcore.User{}, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	u, ok := s.users[s.emails[email]]
+	if !ok || email == "" {
+		return authcore.User{}, refuse(authcore.ErrUserNotFound)
+	}
+	return copyUser(u), nil
+}
+
 // UpdateUser implements authcore.Users.
 func (s *Store) UpdateUser(ctx context.Context, u authcore.User) error {
 	if err := alive(ctx); err != nil {
@@ -76,8 +90,9 @@ func (s *Store) UpdateUser(ctx context.Context, u authcore.User) error {
 		return refuse(authcore.ErrUserNotFound)
 	case old.Version != u.Version:
 		return refuse(authcore.ErrConflict)
-	case s.taken(u):
-		return refuse(authcore.ErrUsernameTaken)
+	}
+	if err := s.taken(u); err != nil {
+		return err
 	}
 	u.Version++
 	s.putUser(u)
@@ -91,10 +106,12 @@ func (s *Store) DeleteUser(ctx context.Context, id string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.users[id]; !ok {
+	u, ok := s.users[id]
+	if !ok {
 		return refuse(authcore.ErrUserNotFound)
 	}
 	delete(s.users, id)
+	delete(s.emails, u.Email)
 	for cid, c := range s.credentials {
 		if c.UserID == id {
 			s.dropCredential(cid)
@@ -109,19 +126,28 @@ func (s *Store) DeleteUser(ctx context.Context, id string) error {
 	return nil
 }
 
-// taken reports whether u's username belongs, or ever belonged, to another account. Users without one do not meet, since
-// putUser keeps no empty name.
-func (s *Store) taken(u authcore.User) bool {
-	owner, ever := s.usernames[authcore.FoldUsername(u.Username)]
-	return ever && owner != u.ID
+// taken says whether u's username belongs, or ever belonged, to another account, or the address belongs to one. Users
+// without either do not meet, since putUser keeps no empty name and no empty address.
+func (s *Store) taken(u authcore.User) error {
+	if owner, ever := s.usernames[authcore.FoldUsername(u.Username)]; ever && owner != u.ID {
+		return refuse(authcore.ErrUsernameTaken)
+	}
+	if owner, used := s.emails[u.Email]; used && owner != u.ID {
+		return refuse(authcore.ErrEmailTaken)
+	}
+	return nil
 }
 
 func (s *Store) putUser(u authcore.User) {
 	u = copyUser(u)
 	u.Created = instant(u.Created)
+	delete(s.emails, s.users[u.ID].Email)
 	s.users[u.ID] = u
 	if u.Username != "" {
 		s.usernames[authcore.FoldUsername(u.Username)] = u.ID
+	}
+	if u.Email != "" {
+		s.emails[u.Email] = u.ID
 	}
 }
 

@@ -55,6 +55,16 @@ func (s *Store) UserByUsername(ctx context.Context, username string) (u authcore
 	return u, err
 }
 
+// UserByEmail implements authcore.Users.
+func (s *Store) UserByEmail(ctx context.Context, email string) (u authcore.User, err error) {
+	err = s.read(ctx, "user by e-mail", func(r run) error {
+		// Said of the index, which has no empty addresses.
+		u, err = r.user(ctx, `SELECT `+userColumns+` FROM users u WHERE u.email = ? AND u.email <> ''`, email)
+		return err
+	})
+	return u, err
+}
+
 // UpdateUser implements authcore.Users.
 func (s *Store) UpdateUser(ctx context.Context, u authcore.User) error {
 	return s.transaction(ctx, "update user", func(r run) error {

@@ -35,7 +35,7 @@ var flawed = map[string]struct {
 		s.ChallengeStores.Challenges = lenient{s.ChallengeStores.Challenges}
 	}, "challenges/from_the_moment_it_expires_it_is_expired"},
 	"attempts are read and then written": {func(s *storetest.Subject) {
-		s.ChallengeStores.Attempts = &uncounted{counts: map[string]authcore.Attempts{}}
+		s.ChallengeStores.Attempts = &uncounted{AttemptCounter: s.ChallengeStores.Attempts, counts: map[string]authcore.Attempts{}}
 	}, "attempts/many_at_once_are_all_counted"},
 	"a session comes back": {func(s *storetest.Subject) {
 		s.Stores.Sessions = upserting{s.Stores.Sessions}
@@ -103,6 +103,7 @@ func (s lenient) ConsumeChallenge(ctx context.Context, id [32]byte, want authcor
 }
 
 type uncounted struct {
+	authcore.AttemptCounter
 	mu     sync.Mutex
 	counts map[string]authcore.Attempts
 }
