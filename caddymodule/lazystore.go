@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -18,7 +17,9 @@ type lazyAccounts struct {
 // stores are the contracts of accounts.
 func (l lazyAccounts) stores() authcore.Stores {
 	return authcore.Stores{
-		Users: l, Credentials: l, Sessions: l, Confirmations: l, Outbox: l, Keys: l, Transactions: l, Health: l,
+		Users: l, Credentials: l, Sessions: l, Confirmations: l, Outbox: l, Keys: l,
+		Notices:      lazyNotices[OpenStore]{l.opening, l.metrics, func(open OpenStore) authcore.Notices { return open.Notices }},
+		Transactions: l, Health: l,
 	}
 }
 
@@ -91,14 +92,6 @@ func (l lazyAccounts) UserByUsername(ctx context.Context, username string) (auth
 	return ask(ctx, l.opening, l.metrics, "user_by_username", func(open OpenStore) (authcore.User, error) { return open.Users.UserByUsername(ctx, username) })
 }
 
-func (l lazyAccounts) UserByEmail(ctx context.Context, email string) (authcore.User, error) {
-	return ask(ctx, l.opening, l.metrics, "user_by_email", func(open OpenStore) (authcore.User, error) { return open.Users.UserByEmail(ctx, email) })
-}
-
-func (l lazyAccounts) UserByEmail(ctx context.Context, email string) (authcore.User, error) {
-	return ask(ctx, l.opening, l.metrics, "user_by_email", func(open OpenStore) (authcore.User, error) { return open.Users.UserByEmail(ctx, email) })
-}
-
 func (l lazyAccounts) UpdateUser(ctx context.Context, u authcore.User) error {
 	return tell(ctx, l.opening, l.metrics, "update_user", func(open OpenStore) error { return open.Users.UpdateUser(ctx, u) })
 }
@@ -167,80 +160,6 @@ func (l lazyAccounts) DeleteKey(ctx context.Context, id string) error {
 	return tell(ctx, l.opening, l.metrics, "delete_key", func(open OpenStore) error { return open.Keys.DeleteKey(ctx, id) })
 }
 
-func (l lazyAccounts) ReplaceConfirmation(ctx context.Context, c authcore.Confirmation) error {
-	return tell(ctx, l.opening, l.metrics, "replace_confirmation", func(open OpenStore) error { return open.Confirmations.ReplaceConfirmation(ctx, c) })
-}
-
-func (l lazyAccounts) Confirmation(ctx context.Context, purpose authcore.ConfirmationPurpose, keyHash [32]byte) (authcore.Confirmation, error) {
-	return ask(ctx, l.opening, l.metrics, "confirmation", func(open OpenStore) (authcore.Confirmation, error) {
-		return open.Confirmations.Confirmation(ctx, purpose, keyHash)
-	})
-}
-
-func (l lazyAccounts) ConsumeConfirmation(ctx context.Context, purpose authcore.ConfirmationPurpose, keyHash [32]byte, now time.Time) (authcore.Confirmation, error) {
-	return ask(ctx, l.opening, l.metrics, "consume_confirmation", func(open OpenStore) (authcore.Confirmation, error) {
-		return open.Confirmations.ConsumeConfirmation(ctx, purpose, keyHash, now)
-	})
-}
-
-func (l lazyAccounts) DeleteConfirmation(ctx context.Context, purpose authcore.ConfirmationPurpose, subject string) error {
-	return tell(ctx, l.opening, l.metrics, "delete_confirmation", func(open OpenStore) error {
-		return open.Confirmations.DeleteConfirmation(ctx, purpose, subject)
-	})
-}
-
-func (l lazyAccounts) DeleteExpiredConfirmations(ctx context.Context, before time.Time) (int, error) {
-	return ask(ctx, l.opening, l.metrics, "delete_expired_confirmations", func(open OpenStore) (int, error) {
-		return open.Confirmations.DeleteExpiredConfirmations(ctx, before)
-	})
-}
-
-func (l lazyAccounts) AddMail(ctx context.Context, m authcore.SealedMail) error {
-	return tell(ctx, l.opening, l.metrics, "add_mail", func(open OpenStore) error { return open.Outbox.AddMail(ctx, m) })
-}
-
-func (l lazyAccounts) ClaimMails(ctx context.Context, n int, now, until time.Time) ([]authcore.SealedMail, error) {
-	return ask(ctx, l.opening, l.metrics, "claim_mails", func(open OpenStore) ([]authcore.SealedMail, error) {
-		return open.Outbox.ClaimMails(ctx, n, now, until)
-	})
-}
-
-func (l lazyAccounts) DeferMail(ctx context.Context, m authcore.SealedMail, due time.Time) error {
-	return tell(ctx, l.opening, l.metrics, "defer_mail", func(open OpenStore) error { return open.Outbox.DeferMail(ctx, m, due) })
-}
-
-func (l lazyAccounts) DeleteMail(ctx context.Context, m authcore.SealedMail) error {
-	return tell(ctx, l.opening, l.metrics, "delete_mail", func(open OpenStore) error { return open.Outbox.DeleteMail(ctx, m) })
-}
-
-func (l lazyAccounts) MailWaiting(ctx context.Context) (n int, oldest time.Time, err error) {
-	err = tell(ctx, l.opening, l.metrics, "mail_waiting", func(open OpenStore) error {
-		n, oldest, err = open.Outbox.MailWaiting(ctx)
-		return err
-	})
-	return n, oldest, err
-}
-
-// Transact implements authcore.Transactions. The error of f is not the store's, so only what the store itself says counts as
-// its failure. Where the store carries no notices, there is nobody to be told those of the transaction.
-func (l lazyAccounts) Transact(ctx context.Context, f func(authcore.Stores) error) error {
-	heard := func(stores authcore.Stores) error {
-		if stores.Notices == nil {
-			stores.Notices = nobody{}
-		}
-		return f(stores)
-	}
-	var failure error
-	err := tell(ctx, l.opening, l.metrics, "transact", func(open OpenStore) error {
-		failure = open.Transactions.Transact(ctx, heard)
-		if errors.Is(failure, authcore.ErrUnavailable) {
-			return failure
-		}
-		return nil
-	})
-	return cmp.Or(err, failure)
-}
-
 func (l lazyAccounts) Ping(ctx context.Context) error {
 	return tell(ctx, l.opening, l.metrics, "ping", func(open OpenStore) error { return open.Health.Ping(ctx) })
 }
@@ -267,30 +186,6 @@ func (l lazyChallenges) CountAttempt(ctx context.Context, key string, window tim
 	})
 }
 
-func (l lazyChallenges) CountLockout(ctx context.Context, key string, rule authcore.Lockout, now time.Time) (authcore.Attempts, error) {
-	return ask(ctx, l.opening, l.metrics, "count_lockout", func(open OpenChallengeStore) (authcore.Attempts, error) {
-		return open.Attempts.CountLockout(ctx, key, rule, now)
-	})
-}
-
-func (l lazyChallenges) Attempts(ctx context.Context, key string, now time.Time) (authcore.Attempts, error) {
-	return ask(ctx, l.opening, l.metrics, "attempts", func(open OpenChallengeStore) (authcore.Attempts, error) {
-		return open.Attempts.Attempts(ctx, key, now)
-	})
-}
-
-func (l lazyChallenges) CountLockout(ctx context.Context, key string, lockout authcore.Lockout, now time.Time) (authcore.Attempts, error) {
-	return ask(ctx, l.opening, l.metrics, "count_lockout", func(open OpenChallengeStore) (authcore.Attempts, error) {
-		return open.Attempts.CountLockout(ctx, key, lockout, now)
-	})
-}
-
-func (l lazyChallenges) Attempts(ctx context.Context, key string, now time.Time) (authcore.Attempts, error) {
-	return ask(ctx, l.opening, l.metrics, "attempts", func(open OpenChallengeStore) (authcore.Attempts, error) {
-		return open.ChallengeStores.Attempts.Attempts(ctx, key, now)
-	})
-}
-
 func (l lazyChallenges) ClearAttempts(ctx context.Context, key string) error {
 	return tell(ctx, l.opening, l.metrics, "clear_attempts", func(open OpenChallengeStore) error { return open.Attempts.ClearAttempts(ctx, key) })
 }
@@ -303,9 +198,6 @@ var (
 	_ authcore.Users          = lazyAccounts{}
 	_ authcore.Credentials    = lazyAccounts{}
 	_ authcore.Sessions       = lazyAccounts{}
-	_ authcore.Confirmations  = lazyAccounts{}
-	_ authcore.Outbox         = lazyAccounts{}
-	_ authcore.Transactions   = lazyAccounts{}
 	_ authcore.Keys           = lazyAccounts{}
 	_ authcore.Health         = lazyAccounts{}
 	_ authcore.Challenges     = lazyChallenges{}
