@@ -29,10 +29,6 @@ type App struct {
 	Wallet WalletOptions `json:"wallet,omitzero"`
 	// Passkeys. They are on by default, on sites whose origin can have them.
 	Passkey *PasskeyOptions `json:"passkey,omitempty"`
-	// Sign-in with an e-mail address and a password. It is on where mail is configured.
-	Password *PasswordOptions `json:"password,omitempty"`
-	// How mail is sent. Default: none is.
-	Mail *MailOptions `json:"mail,omitempty"`
 	// Bound on the requests that begin or finish a sign-in, per client.
 	RateLimit RateLimitOptions `json:"rate_limit,omitzero"`
 

@@ -92,6 +92,10 @@ func (l lazyAccounts) UserByUsername(ctx context.Context, username string) (auth
 	return ask(ctx, l.opening, l.metrics, "user_by_username", func(open OpenStore) (authcore.User, error) { return open.Users.UserByUsername(ctx, username) })
 }
 
+func (l lazyAccounts) UserByEmail(ctx context.Context, email string) (authcore.User, error) {
+	return ask(ctx, l.opening, l.metrics, "user_by_email", func(open OpenStore) (authcore.User, error) { return open.Users.UserByEmail(ctx, email) })
+}
+
 func (l lazyAccounts) UpdateUser(ctx context.Context, u authcore.User) error {
 	return tell(ctx, l.opening, l.metrics, "update_user", func(open OpenStore) error { return open.Users.UpdateUser(ctx, u) })
 }
@@ -183,6 +187,18 @@ func (l lazyChallenges) DeleteExpiredChallenges(ctx context.Context, before time
 func (l lazyChallenges) CountAttempt(ctx context.Context, key string, window time.Duration, now time.Time) (authcore.Attempts, error) {
 	return ask(ctx, l.opening, l.metrics, "count_attempt", func(open OpenChallengeStore) (authcore.Attempts, error) {
 		return open.Attempts.CountAttempt(ctx, key, window, now)
+	})
+}
+
+func (l lazyChallenges) CountLockout(ctx context.Context, key string, rule authcore.Lockout, now time.Time) (authcore.Attempts, error) {
+	return ask(ctx, l.opening, l.metrics, "count_lockout", func(open OpenChallengeStore) (authcore.Attempts, error) {
+		return open.Attempts.CountLockout(ctx, key, rule, now)
+	})
+}
+
+func (l lazyChallenges) Attempts(ctx context.Context, key string, now time.Time) (authcore.Attempts, error) {
+	return ask(ctx, l.opening, l.metrics, "attempts", func(open OpenChallengeStore) (authcore.Attempts, error) {
+		return open.Attempts.Attempts(ctx, key, now)
 	})
 }
 
