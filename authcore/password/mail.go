@@ -1,0 +1,66 @@
+package password
+
+import (
+	"context"
+	"errors"
+
+	"github.com/caddy-authgate/authgate/authcore"
+)
+
+// seal makes a mail ready for the outbox, due at once.
+func (p *Passwords) seal(ctx context.Context, m authcore.Mail, about About) (authcore.SealedMail, error) {
+	now := p.now()
+	m.Time = now
+	m.Origin, m.Client, m.UserAgent = about.Origin, clientText(about.Client), clientText(about.UserAgent)
+	sealed, err := p.Seal(ctx, m)
+	switch {
+	case err != nil:
+		return authcore.SealedMail{}, storeError("seal a mail", err)
+	case sealed.ID == "":
+		return authcore.SealedMail{}, errors.New("password: seal a mail: it got no id")
+	}
+	sealed.Created, sealed.Due = now, now
+	return sealed, nil
+}
+
+// mayMail counts a mail that somebody wants to have sent to an address, and reports whether it may be: nobody has a
+// mailbox filled, or keeps the key in it from ever being the newest one.
+func (p *Passwords) mayMail(ctx context.Context, email string) (bool, error) {
+	attempts, err := p.Attempts.CountAttempt(ctx, "mail-to "+hashed(email), mailWindow, p.now())
+	if err != nil {
+		return false, storeError("count the mail", err)
+	}
+	return attempts.Count <= mailsPerWindow, nil
+}
+
+// announce stores a confirmation in place of an earlier one, and the mail about it, in one step. Beyond the limit of mails
+// it leaves the earlier one, whose key is in a mail already, and writes to nobody.
+func (p *Passwords) announce(ctx context.Context, email string, c authcore.Confirmation, m authcore.Mail, about About) error {
+	may, err := p.mayMail(ctx, email)
+	if err != nil {
+		return err
+	}
+	if !may {
+		m = authcore.Mail{Kind: authcore.MailDecoy}
+	}
+	sealed, err := p.seal(ctx, m, about)
+	if err != nil {
+		return err
+	}
+	return p.transact(ctx, "store a confirmation", func(s authcore.Stores) error {
+		if may {
+			if err := s.Confirmations.ReplaceConfirmation(ctx, c); err != nil {
+				return err
+			}
+		}
+		return s.Outbox.AddMail(ctx, sealed)
+	})
+}
+
+// transact makes the changes of f one. The errors that are known are passed on.
+func (p *Passwords) transact(ctx context.Context, doing string, f func(authcore.Stores) error, known ...error) error {
+	if err := p.Stores.Transactions.Transact(ctx, f); err != nil {
+		return storeError(doing, err, known...)
+	}
+	return nil
+}

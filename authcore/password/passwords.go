@@ -1,0 +1,157 @@
+package password
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/caddy-authgate/authgate/authcore"
+)
+
+const (
+	defaultMinLength  = 12
+	defaultMaxLength  = 1024
+	defaultConfirmTTL = 7 * 24 * time.Hour
+	defaultResetTTL   = time.Hour
+
+	defaultTries   = 5
+	defaultSuspend = 15 * time.Minute
+	defaultForget  = 24 * time.Hour
+
+	// mailsPerWindow is how many mails strangers can have sent to one address in a window.
+	mailsPerWindow = 5
+	mailWindow     = time.Hour
+
+	// maxClientText bounds what a client may have written about itself: nobody fills the store, or a mail, with a header.
+	maxClientText = 256
+)
+
+// Passwords signs in, registers and recovers. The zero value of every field is its default, but for those that are
+// required. It may be used from many goroutines, and from many instances on one store.
+type Passwords struct {
+	Stores   authcore.Stores         // required: Users, Credentials, Sessions, Confirmations, Outbox, Transactions
+	Attempts authcore.AttemptCounter // required
+	Hasher   *Hasher                 // required; one for all in the process, since it is what bounds their number
+
+	MinLength int // of a new password, in characters; default and least 12
+	MaxLength int // of a password, in bytes; default and least 1024
+	// Sites are the names of the site, hosts and others, which a password must not be made of.
+	Sites []string
+	// Lockout is when password sign-in of an account is suspended; each zero field is its default: 5 tries, 15 min, 24 h.
+	Lockout    authcore.Lockout
+	ConfirmTTL time.Duration // how long a registration, or a new address, can be confirmed; default 7 days
+	ResetTTL   time.Duration // how long a new password can be set after it was asked for; default 1 h
+
+	// Seal, which is required, makes a mail unreadable for who reads the store, and names it: ID and Sealed. It is never
+	// called inside a transaction.
+	Seal func(context.Context, authcore.Mail) (authcore.SealedMail, error)
+	// MayRegister says who may open an account. Without it nobody may.
+	MayRegister func(email string) bool
+
+	Now  func() time.Time // default time.Now
+	Rand io.Reader        // default crypto/rand.Reader
+}
+
+// About is where something came from, for the mails that tell of it.
+type About struct {
+	Origin    string // of the site, as configured: never from the request
+	Client    string // the address of the client
+	UserAgent string // what the client says it is; cut to 256 bytes
+}
+
+// Validate reports a configuration that could not work, or would be weaker than this package allows.
+func (p *Passwords) Validate() error {
+	s := p.Stores
+	l := p.lockout()
+	switch {
+	case s.Users == nil || s.Credentials == nil || s.Sessions == nil || s.Confirmations == nil || s.Outbox == nil || s.Transactions == nil:
+		return errors.New("password: a store is missing")
+	case p.Attempts == nil:
+		return errors.New("password: nothing counts attempts")
+	case p.Hasher == nil:
+		return errors.New("password: the hasher is missing")
+	case p.Seal == nil:
+		return errors.New("password: nothing seals mails")
+	case p.minLength() < defaultMinLength:
+		return fmt.Errorf("password: min_length %d is less than %d; write %d or more", p.minLength(), defaultMinLength, defaultMinLength)
+	case p.maxLength() < defaultMaxLength:
+		return fmt.Errorf("password: max_length %d is less than %d; write %d or more", p.maxLength(), defaultMaxLength, defaultMaxLength)
+	case p.minLength() > p.maxLength():
+		return fmt.Errorf("password: min_length %d is more than max_length %d", p.minLength(), p.maxLength())
+	case l.Tries < 1 || l.Suspend < 0 || l.Forget < 0:
+		return errors.New("password: lockout: write a number of tries and for how long they are suspended then, lockout 5 15m")
+	case p.ConfirmTTL < 0:
+		return errors.New("password: confirm_ttl is negative")
+	case p.ResetTTL < 0:
+		return errors.New("password: reset_ttl is negative")
+	}
+	return p.Hasher.Validate()
+}
+
+func (p *Passwords) minLength() int { return orDefault(p.MinLength, defaultMinLength) }
+func (p *Passwords) maxLength() int { return orDefault(p.MaxLength, defaultMaxLength) }
+
+func (p *Passwords) lockout() authcore.Lockout {
+	return authcore.Lockout{
+		Tries:   orDefault(p.Lockout.Tries, defaultTries),
+		Suspend: orDefault(p.Lockout.Suspend, defaultSuspend),
+		Forget:  orDefault(p.Lockout.Forget, defaultForget),
+	}
+}
+
+// now is the time in the precision in which stores keep it.
+func (p *Passwords) now() time.Time {
+	now := p.Now
+	if now == nil {
+		now = time.Now
+	}
+	return now().UTC().Truncate(time.Microsecond)
+}
+
+func (p *Passwords) random(n int) ([]byte, error) { return random(p.Rand, n) }
+
+// newID answers 128 random bits as text.
+func (p *Passwords) newID() (string, error) {
+	b, err := p.random(16)
+	return hex.EncodeToString(b), err
+}
+
+func random(from io.Reader, n int) ([]byte, error) {
+	if from == nil {
+		from = rand.Reader
+	}
+	b := make([]byte, n)
+	if _, err := io.ReadFull(from, b); err != nil {
+		return nil, fmt.Errorf("password: random bytes: %w", err)
+	}
+	return b, nil
+}
+
+func orDefault[T int | uint32 | uint8 | time.Duration](v, def T) T {
+	if v == 0 {
+		return def
+	}
+	return v
+}
+
+// clientText makes what a client wrote fit to be stored and mailed: printable (which excludes line breaks, control and
+// bidi characters), valid UTF-8, and short.
+func clientText(s string) string {
+	var b strings.Builder
+	for _, r := range strings.ToValidUTF8(s, "") {
+		if !unicode.IsPrint(r) {
+			continue
+		}
+		if b.Len()+len(string(r)) > maxClientText {
+			break
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}

@@ -1,0 +1,185 @@
+package password
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-authgate/authgate/authcore"
+)
+
+// Forgetting is who asks for a new password.
+type Forgetting struct {
+	Email string // as it was typed
+	About About
+	Link  func(key string) string // answers the link to mail, with the key in its fragment
+}
+
+// Resetting is who sets a new password with a mailed key.
+type Resetting struct {
+	Key      string
+	Password string
+	About    About
+}
+
+// Changing is who sets a new password while signed in.
+type Changing struct {
+	UserID    string
+	SessionID string // stays open
+	Password  string
+	About     About
+}
+
+// bound is what a key for a new password, or a new address, waits with: the address it is about.
+type bound struct {
+	Email string `json:"email"`
+}
+
+// Forgot mails a key that sets a new password, or says that the account has none to set. The caller does not learn
+// whether there is an account, nor does one who measures. Its errors are ErrInvalidEmail and authcore.ErrUnavailable.
+func (p *Passwords) Forgot(ctx context.Context, f Forgetting) error {
+	email, err := ParseEmail(f.Email)
+	if err != nil {
+		return err
+	}
+	a, err := p.accountByEmail(ctx, email)
+	if err != nil {
+		return err
+	}
+	// For who has no password, or no account, a key is stored that nobody is told, and that is about no user.
+	subject := "nobody " + hashed(email)
+	if a.hasPassword() {
+		subject = a.user.ID
+	}
+	key, c, err := p.newConfirmation(authcore.ConfirmReset, subject, bound{email}, orDefault(p.ResetTTL, defaultResetTTL))
+	if err != nil {
+		return err
+	}
+	m := authcore.Mail{Kind: authcore.MailDecoy}
+	switch {
+	case a.hasPassword():
+		m = authcore.Mail{Kind: authcore.MailReset, To: email, Name: a.user.Name, Link: f.Link(key), Expires: c.Expires}
+	case a.user.ID != "":
+		m = authcore.Mail{Kind: authcore.MailNoPassword, To: email, Name: a.user.Name}
+	}
+	return p.announce(ctx, email, c, m, f.About)
+}
+
+// Reset sets a new password with a mailed key, once, and ends all sessions of the user, all device tokens, any suspension
+// and what else was mailed to confirm. It answers whose password it is, and the ids of the sessions that ended. Its errors
+// are authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired, ErrWeakPassword, ErrBusy and
+// authcore.ErrUnavailable, all of which leave the key as it was.
+func (p *Passwords) Reset(ctx context.Context, r Resetting) (userID string, ended []string, err error) {
+	keyHash := authcore.HashSecret(r.Key)
+	c, about, err := readConfirmation[bound](ctx, p, authcore.ConfirmReset, keyHash)
+	if err != nil {
+		return "", nil, err
+	}
+	a, err := p.accountByID(ctx, c.Subject)
+	if err != nil {
+		return "", nil, err
+	}
+	// A key that lies in a mailbox which is not the user's any more, or for a password that was removed, is good no more.
+	if !a.hasPassword() || a.user.Email != about.Email {
+		return "", nil, fmt.Errorf("password: reset: %w", authcore.ErrConfirmationNotFound)
+	}
+	// Before the rest, so that nothing was done where it fails.
+	if err := p.Attempts.ClearAttempts(ctx, accountKey(a.user.ID)); err != nil {
+		return "", nil, storeError("clear attempts", err)
+	}
+	ended, err = p.setPassword(ctx, a.user, "", r.Password, r.About, func(s authcore.Stores, now time.Time) error {
+		_, err := s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmReset, keyHash, now)
+		return err
+	})
+	return a.user.ID, ended, err
+}
+
+// Change sets the password of a user, or gives the account its first one, and ends all other sessions, all device tokens
+// and keys for a reset. It answers the ids of the sessions that ended. That the user has just proved to be the owner is
+// the caller's to see to. Its errors are ErrNoEmail, ErrWeakPassword, authcore.ErrUserNotFound, ErrBusy and
+// authcore.ErrUnavailable.
+func (p *Passwords) Change(ctx context.Context, c Changing) (ended []string, err error) {
+	u, err := p.Stores.Users.User(ctx, c.UserID)
+	switch {
+	case err != nil:
+		return nil, storeError("read the user", err, authcore.ErrUserNotFound)
+	case u.Email == "":
+		return nil, fmt.Errorf("password: change: %w", ErrNoEmail)
+	}
+	return p.setPassword(ctx, u, c.SessionID, c.Password, c.About, func(authcore.Stores, time.Time) error { return nil })
+}
+
+// setPassword gives a user a new password, in one transaction with all that follows from it; first comes first in it, and
+// keep is the session that stays.
+func (p *Passwords) setPassword(ctx context.Context, u authcore.User, keep, password string, about About, first func(authcore.Stores, time.Time) error) (ended []string, err error) {
+	phc, err := p.newHash(ctx, password, u.Email)
+	if err != nil {
+		return nil, err
+	}
+	now := p.now()
+	r, err := p.newRecord(phc, now)
+	if err != nil {
+		return nil, err
+	}
+	added, err := p.newCredential(u.ID, r, now)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := p.seal(ctx, authcore.Mail{Kind: authcore.MailPasswordChanged, To: u.Email, Name: u.Name}, about)
+	if err != nil {
+		return nil, err
+	}
+	err = p.transact(ctx, "set a password", func(s authcore.Stores) error {
+		ended = nil
+		if err := first(s, now); err != nil {
+			return err
+		}
+		if err := putCredential(ctx, s.Credentials, added); err != nil {
+			return err
+		}
+		if ended, err = endSessions(ctx, s.Sessions, u.ID, keep, now); err != nil {
+			return err
+		}
+		for _, purpose := range []authcore.ConfirmationPurpose{authcore.ConfirmReset, authcore.ConfirmEmail} {
+			if err := s.Confirmations.DeleteConfirmation(ctx, purpose, u.ID); err != nil {
+				return err
+			}
+		}
+		return s.Outbox.AddMail(ctx, sealed)
+	}, authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired, authcore.ErrUserNotFound)
+	if err != nil {
+		return nil, err
+	}
+	return ended, nil
+}
+
+// putCredential makes this the password of its user, in place of the one there is.
+func putCredential(ctx context.Context, credentials authcore.Credentials, c authcore.Credential) error {
+	old, err := credentials.CredentialByKey(ctx, c.Kind, c.Key)
+	switch {
+	case errors.Is(err, authcore.ErrCredentialNotFound):
+		return credentials.AddCredential(ctx, c)
+	case err != nil:
+		return err
+	}
+	old.Data = c.Data
+	return credentials.UpdateCredential(ctx, old)
+}
+
+func endSessions(ctx context.Context, sessions authcore.Sessions, userID, keep string, now time.Time) (ended []string, err error) {
+	live, err := sessions.SessionsOf(ctx, userID, now)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range live {
+		if s.ID == keep {
+			continue
+		}
+		if err := sessions.EndSession(ctx, s.ID); err != nil {
+			return nil, err
+		}
+		ended = append(ended, s.ID)
+	}
+	return ended, nil
+}

@@ -1,0 +1,193 @@
+package password
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-authgate/authgate/authcore"
+)
+
+// Registering is who wants to have an account.
+type Registering struct {
+	Email    string // as it was typed
+	Password string
+	Name     string // for display; cut to 256 bytes; may be empty
+	// Receipt is a secret, 128 random bits at least, which the browser keeps until the confirmation: see Activate. Empty for
+	// programs.
+	Receipt string
+	About   About
+	Link    func(key string) string // answers the link to mail, with the key in its fragment
+}
+
+// Activating is who confirms a registration.
+type Activating struct {
+	Key      string
+	Password string // in place of the registered one; may be empty
+	// Receipt is what the browser kept of the registration, empty where it kept nothing; nil for programs.
+	Receipt *string
+}
+
+// pending is what a registration waits with: authcore.Confirmation.Data. The subject is its address.
+type pending struct {
+	Name    string `json:"name,omitempty"`
+	PHC     string `json:"phc"`
+	Receipt []byte `json:"receipt,omitempty"` // hash
+}
+
+// Register stores a pending user, in place of an earlier one, and mails the key that confirms it. Where the address has an
+// account already its owner is mailed that somebody tried; the caller sees no difference, nor does one who measures. Its
+// errors are ErrInvalidEmail, ErrClosed, ErrWeakPassword, ErrBusy and authcore.ErrUnavailable.
+func (p *Passwords) Register(ctx context.Context, r Registering) error {
+	email, err := ParseEmail(r.Email)
+	if err != nil {
+		return err
+	}
+	if !p.mayRegister(email) {
+		return fmt.Errorf("password: register: %w", ErrClosed)
+	}
+	if err := p.checkNew(r.Password, email); err != nil {
+		return err
+	}
+	phc, err := p.Hasher.Hash(ctx, r.Password)
+	if err != nil {
+		return err
+	}
+	user := pending{Name: clientText(r.Name), PHC: phc}
+	if r.Receipt != "" {
+		h := authcore.HashSecret(r.Receipt)
+		user.Receipt = h[:]
+	}
+	key, c, err := p.newConfirmation(authcore.ConfirmRegistration, email, user, orDefault(p.ConfirmTTL, defaultConfirmTTL))
+	if err != nil {
+		return err
+	}
+	owner, err := p.accountByEmail(ctx, email)
+	if err != nil {
+		return err
+	}
+	// The name is in no mail: nobody has words of theirs sent to a stranger.
+	m := authcore.Mail{Kind: authcore.MailConfirm, To: email, Link: r.Link(key), Expires: c.Expires}
+	if owner.user.ID != "" {
+		// The key goes to nobody.
+		m = authcore.Mail{Kind: authcore.MailRegistered, To: email, Name: owner.user.Name}
+	}
+	return p.announce(ctx, email, c, m, r.About)
+}
+
+// Activate opens the account of a registration to who holds its key, once.
+//
+// The threat: a stranger registers somebody's address, with a password that the stranger knows, and waits for the owner
+// of the mailbox to press the button. So a page shows the receipt that only the browser of the registration has. Without
+// it ErrPasswordRequired asks for a password, which becomes the account's in place of the registered one, and nothing of
+// the registration but the address counts. The key stays good meanwhile. A program shows no receipt at all: its key is
+// enough.
+//
+// Its other errors are authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired, ErrWeakPassword, ErrClosed,
+// ErrBusy and authcore.ErrUnavailable, all of which leave the key as it was.
+func (p *Passwords) Activate(ctx context.Context, a Activating) (authcore.User, error) {
+	keyHash := authcore.HashSecret(a.Key)
+	c, user, err := readConfirmation[pending](ctx, p, authcore.ConfirmRegistration, keyHash)
+	if err != nil {
+		return authcore.User{}, err
+	}
+	email := c.Subject
+	if !p.mayRegister(email) {
+		return authcore.User{}, fmt.Errorf("password: activate: %w", ErrClosed)
+	}
+	if a.Receipt != nil && !user.knows(*a.Receipt) {
+		if a.Password == "" {
+			return authcore.User{}, fmt.Errorf("password: activate: %w", ErrPasswordRequired)
+		}
+		user.Name = ""
+	}
+	if a.Password != "" {
+		if user.PHC, err = p.newHash(ctx, a.Password, email); err != nil {
+			return authcore.User{}, err
+		}
+	}
+	now := p.now()
+	id, err := p.newID()
+	if err != nil {
+		return authcore.User{}, err
+	}
+	r, err := p.newRecord(user.PHC, now)
+	if err != nil {
+		return authcore.User{}, err
+	}
+	first, err := p.newCredential(id, r, now)
+	if err != nil {
+		return authcore.User{}, err
+	}
+	opened := authcore.User{ID: id, Username: email, Name: user.Name, Email: email, Created: now}
+	open := func(s authcore.Stores) error {
+		if _, err := s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmRegistration, keyHash, now); err != nil {
+			return err
+		}
+		return s.Users.CreateUser(ctx, opened, first)
+	}
+	err = p.Stores.Transactions.Transact(ctx, open)
+	if errors.Is(err, authcore.ErrUsernameTaken) {
+		// By an account that had this address once: a name is never given again.
+		opened.Username = longUsername(email, id)
+		err = p.Stores.Transactions.Transact(ctx, open)
+	}
+	switch {
+	case errors.Is(err, authcore.ErrEmailTaken):
+		// The owner of the mailbox has confirmed the address for another account since.
+		return authcore.User{}, fmt.Errorf("password: activate: %w: %w", authcore.ErrConfirmationNotFound, err)
+	case err != nil:
+		return authcore.User{}, storeError("activate", err, authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired)
+	}
+	return opened, nil
+}
+
+func (p *Passwords) mayRegister(email string) bool {
+	return p.MayRegister != nil && p.MayRegister(email)
+}
+
+// newHash checks and hashes a new password.
+func (p *Passwords) newHash(ctx context.Context, password, email string) (string, error) {
+	if err := p.checkNew(password, email); err != nil {
+		return "", err
+	}
+	return p.Hasher.Hash(ctx, password)
+}
+
+// knows reports whether this is the receipt of the registration. One without a receipt knows none.
+func (u pending) knows(receipt string) bool {
+	h := authcore.HashSecret(receipt)
+	return receipt != "" && subtle.ConstantTimeCompare(h[:], u.Receipt) == 1
+}
+
+// longUsername is the username of an account whose address is, or was, the username of another one.
+func longUsername(email, userID string) string { return email + "." + userID[:min(8, len(userID))] }
+
+// newConfirmation makes a key of 128 random bits, and what waits for it.
+func (p *Passwords) newConfirmation(purpose authcore.ConfirmationPurpose, subject string, data any, ttl time.Duration) (key string, c authcore.Confirmation, err error) {
+	if key, err = p.newID(); err != nil {
+		return "", c, err
+	}
+	now := p.now()
+	c = authcore.Confirmation{KeyHash: authcore.HashSecret(key), Purpose: purpose, Subject: subject, Created: now, Expires: now.Add(ttl)}
+	c.Data, err = json.Marshal(data)
+	return key, c, err
+}
+
+// readConfirmation answers what waits for a key, where that is still good, and leaves it.
+func readConfirmation[T any](ctx context.Context, p *Passwords, purpose authcore.ConfirmationPurpose, keyHash [32]byte) (authcore.Confirmation, T, error) {
+	var data T
+	c, err := p.Stores.Confirmations.Confirmation(ctx, purpose, keyHash)
+	switch {
+	case err != nil:
+		err = storeError("confirm", err, authcore.ErrConfirmationNotFound)
+	case !p.now().Before(c.Expires):
+		err = fmt.Errorf("password: confirm: %w", authcore.ErrConfirmationExpired)
+	default:
+		err = json.Unmarshal(c.Data, &data)
+	}
+	return c, data, err
+}
