@@ -3,6 +3,7 @@ package token
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/hkdf"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -81,6 +82,19 @@ func parseKey(k authcore.Key) (*signingKey, error) {
 		return nil, fmt.Errorf("token: key %q has the thumbprint %q", k.ID, public.ID)
 	}
 	return &signingKey{id: k.ID, private: private, created: k.Created, public: public}, nil
+}
+
+// secret derives 32 bytes for one purpose from the private key (RFC 5869).
+func (k *signingKey) secret(purpose string) ([]byte, error) {
+	private, err := k.private.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("token: secret: %w", err)
+	}
+	secret, err := hkdf.Key(sha256.New, private, nil, "authgate "+purpose, 32)
+	if err != nil {
+		return nil, fmt.Errorf("token: secret: %w", err)
+	}
+	return secret, nil
 }
 
 // newJWK describes a P-256 key; its id is the RFC 7638 thumbprint.

@@ -3,9 +3,7 @@ package token
 import (
 	"bytes"
 	"context"
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -66,15 +64,27 @@ func (r *KeyRing) Secret(ctx context.Context, purpose string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	private, err := key.private.Bytes()
+	return key.secret(purpose)
+}
+
+// Sealing answers the secret for one purpose as Secret does, with the id of its key, by which Opening answers the same.
+func (r *KeyRing) Sealing(ctx context.Context, purpose string) (keyID string, secret []byte, err error) {
+	key, err := r.signer(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("token: secret: %w", err)
+		return "", nil, err
 	}
-	secret, err := hkdf.Key(sha256.New, private, nil, "authgate "+purpose, 32)
+	secret, err = key.secret(purpose)
+	return key.id, secret, err
+}
+
+// Opening answers the secret that Sealing answered with this id, until four days after the key signed its last token. Its
+// error is ErrInvalid where there is no such key, or authcore.ErrUnavailable.
+func (r *KeyRing) Opening(ctx context.Context, keyID, purpose string) ([]byte, error) {
+	key, err := r.find(ctx, keyID, (*keySet).key)
 	if err != nil {
-		return nil, fmt.Errorf("token: secret: %w", err)
+		return nil, err
 	}
-	return secret, nil
+	return key.secret(purpose)
 }
 
 // Refresh reads the keys anew, makes the next one where it is due and deletes what is retired. Using the ring does the
@@ -98,18 +108,23 @@ func (r *KeyRing) signer(ctx context.Context) (*signingKey, error) {
 
 // verifier answers the key with this id: ErrInvalid where there is none, ErrUnavailable where the store cannot tell.
 func (r *KeyRing) verifier(ctx context.Context, id string) (*signingKey, error) {
+	return r.find(ctx, id, func(s *keySet, id string) *signingKey { return s.verifying[id] })
+}
+
+// find answers what a look into the keys finds, the latest ones where those at hand have it not.
+func (r *KeyRing) find(ctx context.Context, id string, look func(*keySet, string) *signingKey) (*signingKey, error) {
 	set, err := r.current(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if k := set.verifying[id]; k != nil {
+	if k := look(set, id); k != nil {
 		return k, nil
 	}
 	// Perhaps a key that another instance made since. Many wait here for one read; none waits who has a known key.
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	set = r.reload(ctx)
-	switch k := set.verifying[id]; {
+	switch k := look(set, id); {
 	case k != nil:
 		return k, nil
 	case r.err != nil:
@@ -164,9 +179,9 @@ func (r *KeyRing) reload(ctx context.Context) *keySet {
 	}
 	r.set.Store(next)
 	if r.err == nil {
-		for _, k := range next.retired {
+		for _, k := range next.forgotten {
 			if err := r.Store.DeleteKey(ctx, k.id); err != nil {
-				r.upkeep = errors.Join(r.upkeep, unavailable("delete retired key", err))
+				r.upkeep = errors.Join(r.upkeep, unavailable("delete forgotten key", err))
 			}
 		}
 	}

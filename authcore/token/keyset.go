@@ -10,13 +10,18 @@ import (
 // stays published after its successor began to sign. It is longer than any token lives by more than clocks go wrong.
 const overlap = 24 * time.Hour
 
+// keep is how long a retired key stays in the store, where it signs and verifies nothing, but opens what was sealed with
+// its secrets.
+const keep = 4 * 24 * time.Hour
+
 // keySet is what the keys of a store mean at one moment. It never changes.
 type keySet struct {
 	made      time.Time
 	signer    *signingKey            // the one that signs now
 	verifying map[string]*signingKey // those whose signatures count: coming, present, past
 	published []*signingKey          // the same, oldest first
-	retired   []*signingKey          // those that no living token was signed with
+	retired   []*signingKey          // those that no living token was signed with, newest first
+	forgotten []*signingKey          // those of them that open nothing any more either
 	jwks      []byte
 }
 
@@ -36,6 +41,9 @@ func newKeySet(keys []*signingKey, now time.Time) (*keySet, error) {
 		k := keys[i]
 		if replaced {
 			s.retired = append(s.retired, k)
+			if !now.Before(keys[i+1].created.Add(2*overlap + keep)) {
+				s.forgotten = append(s.forgotten, k)
+			}
 			continue
 		}
 		s.published = append([]*signingKey{k}, s.published...)
@@ -53,6 +61,19 @@ func newKeySet(keys []*signingKey, now time.Time) (*keySet, error) {
 		return nil, fmt.Errorf("token: write JWKS: %w", err)
 	}
 	return s, nil
+}
+
+// key answers the key with this id, retired or not; nil where there is none.
+func (s *keySet) key(id string) *signingKey {
+	if k := s.verifying[id]; k != nil {
+		return k
+	}
+	for _, k := range s.retired {
+		if k.id == id {
+			return k
+		}
+	}
+	return nil
 }
 
 // all answers every key, oldest first.
