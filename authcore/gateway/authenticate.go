@@ -31,6 +31,7 @@ type visitor struct {
 	secret   string // of the cookie, where one was presented, good or not
 	err      error  // why it could not be told who this is; else nil
 	refused  bool   // the bearer token is of this gateway, and not good here and now
+	device   string // the value of the device cookie; set for the gateway's own routes only
 
 	ticket    *ticket // of the identity
 	setCookie string  // the cookie was renewed
@@ -41,6 +42,7 @@ type ticket struct {
 	identity  *authcore.Identity
 	issued    time.Time
 	expires   time.Time
+	doubt     int64 // of the state when it was verified
 	headers   []headerValue
 	assertion atomic.Pointer[assertion]
 }
@@ -78,7 +80,7 @@ func newTicketCache() *ticketCache {
 // identify says who sent the request. The cookie has been taken out of it before; an access token that is accepted is
 // taken out here. A bearer token decides alone: a program that sends one means it, and a cookie beside it must not lend
 // it more.
-func (g *Gateway) identify(r *http.Request, now time.Time, cookie string, hasCookie bool) visitor {
+func (g *Gateway) identify(r *http.Request, now time.Time, cookie string) visitor {
 	if tok, present := bearerToken(r.Header); present {
 		v := visitor{via: byBearer}
 		t, err := g.verify(r.Context(), tok, now)
@@ -93,7 +95,7 @@ func (g *Gateway) identify(r *http.Request, now time.Time, cookie string, hasCoo
 		}
 		return v
 	}
-	if !hasCookie {
+	if cookie == "" {
 		return visitor{}
 	}
 	secret, access, _ := strings.Cut(cookie, ".")
@@ -137,8 +139,9 @@ func bearerToken(h http.Header) (tok string, present bool) {
 
 // verify answers the ticket for an access token: from memory where the token was seen before.
 func (g *Gateway) verify(ctx context.Context, tok string, now time.Time) (*ticket, error) {
+	doubt := g.realm.State.doubt.Load()
 	t, ok := g.tickets.verified.GetIfPresent(tok)
-	if !ok {
+	if !ok || t.doubt != doubt {
 		v, err := g.realm.issuer.VerifyAccess(ctx, tok, g.audience)
 		if err != nil {
 			return nil, err
@@ -149,7 +152,7 @@ func (g *Gateway) verify(ctx context.Context, tok string, now time.Time) (*ticke
 				return nil, err
 			}
 		}
-		t = g.newTicket(v.Identity, v.Issued, v.Expires)
+		t = g.newTicket(v.Identity, v.Issued, v.Expires, doubt)
 		// The token is a part of a header; keep no more than that part.
 		g.tickets.verified.Set(strings.Clone(tok), t)
 	}
@@ -159,8 +162,8 @@ func (g *Gateway) verify(ctx context.Context, tok string, now time.Time) (*ticke
 	return t, nil
 }
 
-func (g *Gateway) newTicket(id *authcore.Identity, issued, expires time.Time) *ticket {
-	return &ticket{identity: id, issued: issued, expires: expires, headers: g.headers.fill(id)}
+func (g *Gateway) newTicket(id *authcore.Identity, issued, expires time.Time, doubt int64) *ticket {
+	return &ticket{identity: id, issued: issued, expires: expires, doubt: doubt, headers: g.headers.fill(id)}
 }
 
 // good reports whether what a ticket says still holds.
@@ -180,7 +183,8 @@ const renewTimeout = 5 * time.Second
 // renew resumes the session of a cookie and gives it a new access token. Of many requests with the same cookie one does
 // the work; those that come later with the old cookie, sent before the answer arrived, get the same new one.
 func (g *Gateway) renew(ctx context.Context, secret string, now time.Time) (*ticket, string, error) {
-	if r, ok := g.tickets.renewed.GetIfPresent(secret); ok && g.good(r.ticket, now) == nil && !g.realm.State.lacks(r.ticket.identity) {
+	doubt := g.realm.State.doubt.Load()
+	if r, ok := g.tickets.renewed.GetIfPresent(secret); ok && r.ticket.doubt == doubt && g.good(r.ticket, now) == nil && !g.realm.State.lacks(r.ticket.identity) {
 		return r.ticket, r.setCookie, nil
 	}
 	done, err, _ := g.tickets.flights.Do(secret, func() (any, error) {
@@ -197,7 +201,7 @@ func (g *Gateway) renew(ctx context.Context, secret string, now time.Time) (*tic
 		if err != nil {
 			return nil, err
 		}
-		t := g.newTicket(id, now, expires)
+		t := g.newTicket(id, now, expires, doubt)
 		r := &renewal{t, g.cookie.set(secret, access, s.IdleUntil.Sub(now))}
 		secret := strings.Clone(secret)
 		g.tickets.verified.Set(access, t)

@@ -14,11 +14,21 @@ import (
 // maxCookie is what browsers take for name, value and attributes together (RFC 6265bis section 5.6).
 const maxCookie = 4096
 
-// The names under which the gateway's cookie travels. All are kept from backends: the cookie of a parent domain is sent
-// to every host below it.
-var cookieNames = [...]string{"__Host-authgate", "__Secure-authgate", "authgate"}
+// The names under which the session cookie travels, and those of the cookie that tells a browser which signed in before.
+// All are kept from backends: the cookies of a parent domain are sent to every host below it.
+var (
+	sessionCookies = []string{"__Host-authgate", "__Secure-authgate", "authgate"}
+	deviceCookies  = []string{"__Host-authgate-device", "__Secure-authgate-device", "authgate-device"}
+)
 
-// cookieForm is the session cookie of one site without its value (RFC 6265bis; prefixes in section 4.1.3).
+const (
+	deviceSuffix = "-device"
+	deviceLife   = 365 * 24 * time.Hour
+	maxDevice    = 256 // bytes of its value; tokens are shorter by far
+)
+
+// cookieForm is the session cookie of one site without its value (RFC 6265bis; prefixes in section 4.1.3). The device
+// cookie has the same attributes.
 type cookieForm struct {
 	name   string
 	domain string
@@ -68,15 +78,21 @@ func (f cookieForm) set(secret, access string, life time.Duration) string {
 
 func (f cookieForm) clear() string { return f.name + "=" + f.attrs + "; Max-Age=0" }
 
-// take finds the site's session cookie in a request's Cookie headers and removes every cookie under one of the gateway's
-// names from them, so that no backend sees one. Two session cookies in a request count as none: one of them was planted.
-// It parses for itself since net/http gives up on a request with thousands of cookies.
-func (f cookieForm) take(h http.Header) (value string, ok bool) {
+// setDevice answers the Set-Cookie value by which a browser is known again that signed in before.
+func (f cookieForm) setDevice(token string) string {
+	return f.name + deviceSuffix + "=" + token + f.attrs + "; Max-Age=" + strconv.FormatInt(int64(deviceLife/time.Second), 10)
+}
+
+// take answers the values of the site's session and device cookies in a request's Cookie headers, "" where there is none,
+// and removes every cookie under one of the gateway's names from them, so that no backend sees one. Two of a name in a
+// request count as none: one of them was planted. It parses for itself since net/http gives up on a request with
+// thousands of cookies.
+func (f cookieForm) take(h http.Header) (session, device string) {
 	lines := h["Cookie"]
 	if len(lines) == 0 {
-		return "", false
+		return "", ""
 	}
-	found, own := 0, false
+	sessions, devices, own := 0, 0, false
 	for _, line := range lines {
 		for line != "" {
 			var pair string
@@ -85,12 +101,14 @@ func (f cookieForm) take(h http.Header) (value string, ok bool) {
 			name = strings.TrimRight(name, " \t")
 			own = own || isOwnCookie(name)
 			if name == f.name {
-				found, value = found+1, val
+				sessions, session = sessions+1, val
+			} else if len(name) == len(f.name)+len(deviceSuffix) && name[:len(f.name)] == f.name && name[len(f.name):] == deviceSuffix {
+				devices, device = devices+1, val
 			}
 		}
 	}
 	if !own {
-		return "", false
+		return "", ""
 	}
 	var kept []string
 	for _, line := range lines {
@@ -103,11 +121,22 @@ func (f cookieForm) take(h http.Header) (value string, ok bool) {
 	} else {
 		h["Cookie"] = kept
 	}
-	return value, found == 1 && value != ""
+	if sessions > 1 {
+		session = ""
+	}
+	if devices > 1 || len(device) > maxDevice {
+		device = ""
+	}
+	return session, device
 }
 
 func isOwnCookie(name string) bool {
-	for _, own := range cookieNames {
+	return isAmong(sessionCookies, name) || isAmong(deviceCookies, name)
+}
+
+// isAmong reports whether a cookie has one of these names. Browsers tell them apart by case, many a server does not.
+func isAmong(names []string, name string) bool {
+	for _, own := range names {
 		if len(name) == len(own) && strings.EqualFold(name, own) {
 			return true
 		}

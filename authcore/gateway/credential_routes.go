@@ -8,10 +8,10 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/passkey"
+	"github.com/caddy-authgate/authgate/authcore/password"
 )
 
 // credentialView is a credential as routes tell it to its owner.
@@ -156,7 +156,8 @@ func (g *Gateway) ownCredential(r *http.Request, v *visitor) (c authcore.Credent
 // deleteCredential is DELETE credentials/{id}.
 func (g *Gateway) deleteCredential(w http.ResponseWriter, r *http.Request, v *visitor) error {
 	ctx := r.Context()
-	if _, err := g.realm.freshUser(ctx, v.identity); err != nil {
+	u, err := g.realm.freshUser(ctx, v.identity)
+	if err != nil {
 		return err
 	}
 	c, others, err := g.ownCredential(r, v)
@@ -168,16 +169,29 @@ func (g *Gateway) deleteCredential(w http.ResponseWriter, r *http.Request, v *vi
 	if !slices.ContainsFunc(others, g.canSignIn) {
 		return authcore.ErrLastCredential
 	}
-	if err := g.realm.Stores.Credentials.DeleteCredential(ctx, v.subject(), c.ID); err != nil {
+	if err := g.realm.deleteCredential(ctx, u, c, g.about(r)); err != nil {
 		return err
 	}
 	if c.Kind == authcore.Wallet {
 		// Roles were granted to it, and access tokens name it.
-		now := g.realm.Now()
-		g.realm.State.outdate(v.subject(), now, now.Add(g.realm.AccessToken+time.Minute))
+		g.realm.changed(ctx, v.subject())
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// deleteCredential deletes a credential of a user and tells them.
+func (r *Realm) deleteCredential(ctx context.Context, u authcore.User, c authcore.Credential, about password.About) error {
+	return r.changeMethods(ctx, u, authcore.MailMethodRemoved, c, about, func(s authcore.Stores) error {
+		if err := s.Credentials.DeleteCredential(ctx, u.ID, c.ID); err != nil {
+			return err
+		}
+		if c.Kind != authcore.Password || s.Confirmations == nil {
+			return nil
+		}
+		// A key that was mailed before must not bring a password back.
+		return s.Confirmations.DeleteConfirmation(ctx, authcore.ConfirmReset, u.ID)
+	})
 }
 
 // canSignIn reports whether a credential is good for a sign-in on this site.

@@ -9,6 +9,7 @@ type Error struct {
 	Detail string // one sentence for people; never anything internal
 	Err    error  // the cause, for the log only; may be nil
 
+	reason   string             // why, in a word for programs, where the code has several; may be empty
 	signal   string             // what the page may tell those who keep passkeys; may be empty
 	identity *authcore.Identity // of who is told, for the error page; may be nil
 }

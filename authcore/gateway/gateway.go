@@ -6,21 +6,23 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-authgate/authgate/authcore/password"
 	"github.com/caddy-authgate/authgate/authcore/policy"
 )
 
 // Gateway is the door of one site. Make one with New; it is safe for use by many goroutines.
 type Gateway struct {
-	realm    *Realm
-	site     Site
-	origin   origin
-	policy   *policy.Policy
-	headers  identityHeaders
-	strip    stripper
-	cookie   cookieForm
-	audience []string // an access token must be good for one of these
-	tickets  *ticketCache
-	routes   map[string]route // by path below the mount
+	realm     *Realm
+	site      Site
+	origin    origin
+	policy    *policy.Policy
+	headers   identityHeaders
+	strip     stripper
+	cookie    cookieForm
+	passwords *password.Passwords // nil: no mail
+	audience  []string            // an access token must be good for one of these
+	tickets   *ticketCache
+	routes    map[string]route // by path below the mount
 }
 
 // New makes the gateway of a site. It answers an error that says what to write where the configuration cannot work.
@@ -38,7 +40,7 @@ func New(realm *Realm, site Site) (*Gateway, error) {
 	if site.Methods, err = offered(realm, o, site.Methods); err != nil {
 		return nil, err
 	}
-	g := &Gateway{realm: realm, site: site, origin: o, audience: []string{o.text}}
+	g := &Gateway{realm: realm, site: site, origin: o, passwords: realm.accountsOf(o), audience: []string{o.text}}
 	if g.cookie, err = newCookieForm(o, site.CookieDomain); err != nil {
 		return nil, err
 	}

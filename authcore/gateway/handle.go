@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/caddy-authgate/authgate/authcore"
@@ -19,13 +21,14 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) erro
 	start := g.realm.Now()
 	websocket := isWebsocket(r)
 	g.strip.strip(r, websocket)
-	cookie, hasCookie := g.cookie.take(r.Header)
-	v := g.identify(r, start, cookie, hasCookie)
+	cookie, device := g.cookie.take(r.Header)
+	v := g.identify(r, start, cookie)
 	if g.site.Identified != nil {
 		g.site.Identified(r, v.identity)
 	}
 	if sub, own := g.ownPath(r); own {
 		visiting := v // only here it must outlive this call
+		visiting.device = device
 		g.serveOwn(w, r, sub, &visiting)
 		return nil
 	}
@@ -39,7 +42,12 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) erro
 	var d policy.Decision
 	if refusal == nil {
 		d = g.policy.Judge(asked)
-		refusal = g.refusal(r, &v, d.Verdict, websocket)
+		if d.Rule >= 0 && g.site.Rules[d.Rule].Strict && v.ticket != nil {
+			d, refusal = g.judgeStrictly(r, &v, asked)
+		}
+		if refusal == nil {
+			refusal = g.refusal(r, &v, d.Verdict, websocket)
+		}
 	}
 	var said string
 	if refusal == nil && v.ticket != nil {
@@ -82,6 +90,27 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) erro
 	}
 	g.realm.Observer.Decided("allow", g.realm.Now().Sub(start))
 	return next(f, r)
+}
+
+// judgeStrictly judges a request by what the store says at this moment of who sent it.
+func (g *Gateway) judgeStrictly(r *http.Request, v *visitor, asked policy.Request) (policy.Decision, *refused) {
+	id, err := g.realm.present(r.Context(), v.identity.SessionID, asked.Now)
+	switch {
+	case errors.Is(err, authcore.ErrSessionNotFound):
+		v.identity, v.ticket = nil, nil
+	case err != nil:
+		return policy.Decision{Rule: -1}, unavailable(err)
+	case !sameUser(id, v.identity):
+		v.identity, v.ticket = id, g.newTicket(id, asked.Now, v.ticket.expires, v.ticket.doubt)
+	}
+	asked.Identity = v.identity
+	return g.policy.Judge(asked), nil
+}
+
+// sameUser reports whether two identities of one session tell the same of its user.
+func sameUser(a, b *authcore.Identity) bool {
+	return a.Subject == b.Subject && a.Username == b.Username && a.Name == b.Name && a.Email == b.Email &&
+		slices.Equal(a.Roles, b.Roles) && slices.Equal(a.Wallets, b.Wallets)
 }
 
 // ownPath reports whether a request is for one of the gateway's own routes, and which.

@@ -44,8 +44,8 @@ func build(t testing.TB, change ...func(*RealmConfig, *Site)) *house {
 		log: new(bytes.Buffer), seen: new(signIns),
 	}
 	accounts, short := h.store.Stores(), h.store.ChallengeStores()
-	broken := faulty{accounts.Users, accounts.Credentials, accounts.Sessions, short.Challenges, short.Attempts, h.faults}
-	accounts.Users, accounts.Credentials, accounts.Sessions = broken, broken, broken
+	accounts = h.faults.in(accounts)
+	broken := faulty{Challenges: short.Challenges, AttemptCounter: short.Attempts, faults: h.faults}
 	short.Challenges, short.Attempts = broken, broken
 	c := RealmConfig{
 		Stores: accounts, Challenges: short, OpenRegistration: true, Wallet: &WalletConfig{},
@@ -277,6 +277,18 @@ func (s *signIns) PasskeyOdd(event string) {
 	s.told = append(s.told, "odd "+event)
 }
 
+func (s *signIns) Suspended() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told = append(s.told, "suspended")
+}
+
+func (s *signIns) MailWritten(kind authcore.MailKind) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told = append(s.told, "mail "+string(kind))
+}
+
 // plainPages are pages of one line.
 type plainPages struct{}
 
@@ -338,14 +350,58 @@ func (f *faults) check(method string) error {
 	return do()
 }
 
+// in answers stores whose methods break down one by one, in transactions too.
+func (f *faults) in(s authcore.Stores) authcore.Stores {
+	broken := faulty{
+		Users: s.Users, Credentials: s.Credentials, Sessions: s.Sessions, Confirmations: s.Confirmations, Outbox: s.Outbox,
+		Transactions: s.Transactions, faults: f,
+	}
+	s.Users, s.Credentials, s.Sessions, s.Confirmations, s.Outbox = broken, broken, broken, broken, broken
+	if s.Transactions != nil {
+		s.Transactions = broken
+	}
+	return s
+}
+
 // faulty is a store whose methods break down one by one.
 type faulty struct {
 	authcore.Users
 	authcore.Credentials
 	authcore.Sessions
+	authcore.Confirmations
+	authcore.Outbox
+	authcore.Transactions
 	authcore.Challenges
 	authcore.AttemptCounter
 	*faults
+}
+
+func (f faulty) Transact(ctx context.Context, do func(authcore.Stores) error) error {
+	if err := f.check("Transact"); err != nil {
+		return err
+	}
+	return f.Transactions.Transact(ctx, func(s authcore.Stores) error { return do(f.in(s)) })
+}
+
+func (f faulty) UserByEmail(ctx context.Context, email string) (authcore.User, error) {
+	if err := f.check("UserByEmail"); err != nil {
+		return authcore.User{}, err
+	}
+	return f.Users.UserByEmail(ctx, email)
+}
+
+func (f faulty) AddMail(ctx context.Context, m authcore.SealedMail) error {
+	if err := f.check("AddMail"); err != nil {
+		return err
+	}
+	return f.Outbox.AddMail(ctx, m)
+}
+
+func (f faulty) CountLockout(ctx context.Context, key string, l authcore.Lockout, now time.Time) (authcore.Attempts, error) {
+	if err := f.check("CountLockout"); err != nil {
+		return authcore.Attempts{}, err
+	}
+	return f.AttemptCounter.CountLockout(ctx, key, l, now)
 }
 
 func (f faulty) User(ctx context.Context, id string) (authcore.User, error) {

@@ -9,10 +9,11 @@ import (
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/password"
 	"github.com/caddy-authgate/authgate/authcore/wallet"
 )
 
-// grants are the roles given in the configuration: by EIP-55 address, or by e-mail address in lower case.
+// grants are the roles given in the configuration: by EIP-55 address, or by e-mail address in the form of password.ParseEmail.
 type grants map[string][]string
 
 func compileGrants(list []Grant) (grants, error) {
@@ -25,18 +26,40 @@ func compileGrants(list []Grant) (grants, error) {
 			return nil, fmt.Errorf("gateway: grant %s: name at least one address or e-mail", l.Role)
 		}
 		for _, to := range l.To {
-			key := strings.ToLower(to)
-			if !strings.Contains(to, "@") {
-				a, err := wallet.ParseAddress(to)
-				if err != nil {
-					return nil, fmt.Errorf("gateway: grant %s: %q is neither an e-mail address nor an Ethereum address: %w", l.Role, to, err)
-				}
-				key = a.String()
+			key, err := grantee(to)
+			if err != nil {
+				return nil, fmt.Errorf("gateway: grant %s: %w", l.Role, err)
 			}
 			g[key] = append(g[key], l.Role)
 		}
 	}
 	return g, nil
+}
+
+// grantee answers the one form of the address of a wallet or a mailbox.
+func grantee(to string) (string, error) {
+	if strings.Contains(to, "@") {
+		email, err := password.ParseEmail(to)
+		if err != nil {
+			return "", fmt.Errorf("%q is not an e-mail address that can be used here: %w", to, err)
+		}
+		return email, nil
+	}
+	a, err := wallet.ParseAddress(to)
+	if err != nil {
+		return "", fmt.Errorf("%q is neither an e-mail address nor an Ethereum address: %w", to, err)
+	}
+	return a.String(), nil
+}
+
+// emails reports whether anything is granted to a mailbox.
+func (g grants) emails() bool {
+	for to := range g {
+		if strings.Contains(to, "@") {
+			return true
+		}
+	}
+	return false
 }
 
 // validRole keeps roles free of what separates or quotes them in headers.
@@ -54,7 +77,7 @@ func validRole(s string) bool {
 
 // any reports whether anything is granted to this wallet (a credential key) or confirmed e-mail address.
 func (g grants) any(walletKey, email string) bool {
-	return len(g[walletKey]) > 0 || email != "" && len(g[strings.ToLower(email)]) > 0
+	return len(g[walletKey]) > 0 || len(g[email]) > 0
 }
 
 // roles answers what is granted to whoever has the wallets and the confirmed e-mail address of this identity, in order.
@@ -63,9 +86,7 @@ func (g grants) roles(id *authcore.Identity) []string {
 	for _, w := range id.Wallets {
 		roles = append(roles, g[w]...)
 	}
-	if id.Email != "" {
-		roles = append(roles, g[strings.ToLower(id.Email)]...)
-	}
+	roles = append(roles, g[id.Email]...)
 	slices.Sort(roles)
 	return slices.Compact(roles)
 }
@@ -122,6 +143,19 @@ func (g *Gateway) access(ctx context.Context, s authcore.Session) (*authcore.Ide
 	return id, tok, expires, err
 }
 
+// present answers who a session is as the store has it at this moment. It is authcore.ErrSessionNotFound where the session
+// has ended, or its user is gone or disabled.
+func (r *Realm) present(ctx context.Context, sessionID string, now time.Time) (*authcore.Identity, error) {
+	s, err := r.Stores.Sessions.Session(ctx, sessionID)
+	switch {
+	case err == nil && !s.Live(now):
+		return nil, fmt.Errorf("gateway: session has expired: %w", authcore.ErrSessionNotFound)
+	case err != nil:
+		return nil, err
+	}
+	return r.identityOf(ctx, s)
+}
+
 // live answers nil where the store has the session and it has not ended, authcore.ErrSessionNotFound where it has.
 func (r *Realm) live(ctx context.Context, id string, now time.Time) error {
 	s, err := r.Stores.Sessions.Session(ctx, id)
@@ -136,17 +170,3 @@ func (r *Realm) live(ctx context.Context, id string, now time.Time) error {
 
 // home is where the sessions are good that are opened on this site: the cookie domain, or else its origin.
 func (g *Gateway) home() string { return g.audience[len(g.audience)-1] }
-
-// endSession ends a session in the store and then, once that is certain, on this instance.
-func (r *Realm) endSession(ctx context.Context, id string) error {
-	if err := r.sessions.End(ctx, id); err != nil {
-		return err
-	}
-	r.forget(id)
-	return nil
-}
-
-// forget makes the end of a session that the store knows of hold on this instance at once.
-func (r *Realm) forget(id string) {
-	r.State.end(id, r.Now().Add(r.AccessToken+time.Minute))
-}

@@ -101,10 +101,11 @@ func (g *Gateway) answerRegistration(w http.ResponseWriter, r *http.Request, v *
 	}
 	if !made.New {
 		// The ceremony is bound to who is signed in, and began with a fresh sign-in.
-		if _, err := g.realm.presentUser(ctx, v.identity); err != nil {
+		u, err := g.realm.presentUser(ctx, v.identity)
+		if err != nil {
 			return err
 		}
-		if err := g.realm.Stores.Credentials.AddCredential(ctx, c); err != nil {
+		if err := g.realm.addCredential(ctx, u, c, g.about(r)); err != nil {
 			return err
 		}
 		return g.writeCredential(w, r, c)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/passkey"
+	"github.com/caddy-authgate/authgate/authcore/password"
 	"github.com/caddy-authgate/authgate/authcore/session"
 	"github.com/caddy-authgate/authgate/authcore/wallet"
 )
@@ -39,6 +40,13 @@ var (
 	errLateCeremony = &Error{Status: http.StatusRequestTimeout, Code: "challenge_expired", Detail: "This took too long. Start again."}
 )
 
+// errNoRegistration and errLateRegistration are authcore.ErrConfirmationNotFound and authcore.ErrConfirmationExpired where
+// the key is that of a pending user.
+var (
+	errNoRegistration   = &Error{Status: http.StatusNotFound, Code: "registration_not_found", Detail: "This link was used already, or a newer one was sent. Sign in, or register again."}
+	errLateRegistration = &Error{Status: http.StatusPreconditionFailed, Code: "registration_expired", Detail: "This link has expired. Register again."}
+)
+
 // answers says what an error of a mechanism or a store is to a client: the first line that fits. Being unavailable
 // comes first since it is never a verdict, whatever else it wraps.
 var answers = []struct {
@@ -65,6 +73,15 @@ var answers = []struct {
 	{passkey.ErrUnknownCredential, &Error{Status: http.StatusUnauthorized, Code: "invalid_assertion", Detail: invalidAssertion, signal: "unknownCredential"}},
 	{passkey.ErrInvalidAssertion, &Error{Status: http.StatusUnauthorized, Code: "invalid_assertion", Detail: invalidAssertion}},
 	{session.ErrInvalidGrant, errInvalidGrant},
+	{password.ErrInvalidCredentials, &Error{Status: http.StatusUnauthorized, Code: "invalid_credentials", Detail: "The address or the password is wrong, or too many tries were made with it. Try again later."}},
+	{password.ErrInvalidEmail, &Error{Status: http.StatusBadRequest, Code: "invalid_email", Detail: "This is not an e-mail address that can be used here."}},
+	{password.ErrWeakPassword, &Error{Status: http.StatusBadRequest, Code: "weak_password", Detail: "This password cannot be used here."}},
+	{password.ErrClosed, errClosedToNew},
+	{password.ErrPasswordRequired, &Error{Status: http.StatusForbidden, Code: "password_required", Detail: "Choose a password: the registration was made in another browser."}},
+	{password.ErrNoEmail, &Error{Status: http.StatusConflict, Code: "email_required", Detail: "Confirm an e-mail address first."}},
+	{authcore.ErrEmailTaken, &Error{Status: http.StatusConflict, Code: "email_taken", Detail: "This address belongs to another account."}},
+	{authcore.ErrConfirmationNotFound, &Error{Status: http.StatusNotFound, Code: "key_not_found", Detail: "This link was used already, or a newer one was sent."}},
+	{authcore.ErrConfirmationExpired, &Error{Status: http.StatusPreconditionFailed, Code: "key_expired", Detail: "This link has expired. Ask for a new one."}},
 	// The session or its user went away between two steps of one request.
 	{authcore.ErrSessionNotFound, errSignedOut},
 	{authcore.ErrUserNotFound, errSignedOut},
@@ -79,7 +96,12 @@ func asError(err error) *Error {
 	}
 	for _, a := range answers {
 		if errors.Is(err, a.is) {
-			return a.because(err)
+			e = a.because(err)
+			var weak *password.WeakError
+			if errors.As(err, &weak) {
+				e.reason = weak.Reason
+			}
+			return e
 		}
 	}
 	return unavailable(err).Error
@@ -144,8 +166,9 @@ func (g *Gateway) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 		Status int    `json:"status"`
 		Code   string `json:"code"`
 		Detail string `json:"detail"`
+		Reason string `json:"reason,omitempty"`
 		Signal string `json:"signal,omitempty"`
-	}{"about:blank", http.StatusText(e.Status), e.Status, e.Code, e.Detail, e.signal})
+	}{"about:blank", http.StatusText(e.Status), e.Status, e.Code, e.Detail, e.reason, e.signal})
 }
 
 // logError tells the operator what the client is not told. Refusals are what a gateway is for; only failures stand out.

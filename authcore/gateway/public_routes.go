@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
@@ -44,10 +45,14 @@ func (g *Gateway) showReady(w http.ResponseWriter, r *http.Request, _ *visitor) 
 
 // page answers what every page is filled with.
 func (g *Gateway) page(name string, status int, id *authcore.Identity) Page {
-	return Page{
+	p := Page{
 		Name: name, Status: status, Mount: g.site.Path, Origin: g.origin.text, Methods: g.site.Methods, Identity: id,
-		Registration: g.realm.OpenRegistration,
+		Registration: g.realm.OpenRegistration, Mail: g.passwords != nil,
 	}
+	if slices.Contains(p.Methods, authcore.Password) {
+		p.ByGrant, p.MinLength = !p.Registration && g.realm.grants.emails(), g.passwords.MinLength
+	}
+	return p
 }
 
 func (g *Gateway) servePage(w http.ResponseWriter, r *http.Request, p Page) error {
@@ -57,14 +62,17 @@ func (g *Gateway) servePage(w http.ResponseWriter, r *http.Request, p Page) erro
 	return nil
 }
 
-// showSignIn is GET sign-in. Who is signed in sees it too, to step up.
-func (g *Gateway) showSignIn(w http.ResponseWriter, r *http.Request, v *visitor) error {
-	if v.err != nil {
-		return v.err
+// showPage answers what shows a page that needs nobody signed in. Pages with a key get it in the fragment, of which no
+// server hears: whatever opens a link from a mail, a scanner say, changes nothing.
+func (g *Gateway) showPage(name string) serve {
+	return func(w http.ResponseWriter, r *http.Request, v *visitor) error {
+		if v.err != nil {
+			return v.err
+		}
+		p := g.page(name, http.StatusOK, v.identity)
+		p.ReturnTo = g.safeReturn(r.URL.Query().Get("return_to"))
+		return g.servePage(w, r, p)
 	}
-	p := g.page("sign-in", http.StatusOK, v.identity)
-	p.ReturnTo = g.safeReturn(r.URL.Query().Get("return_to"))
-	return g.servePage(w, r, p)
 }
 
 // showAccount is GET account.

@@ -16,19 +16,38 @@ func (g *Gateway) limited(do serve) serve {
 		return do
 	}
 	return func(w http.ResponseWriter, r *http.Request, v *visitor) error {
-		now := g.realm.Now()
-		key := "sign-in " + clientKey(g.realm.ClientIP(r))
-		a, err := g.realm.Challenges.Attempts.CountAttempt(r.Context(), key, limit.Window, now)
-		if err != nil {
-			return fmt.Errorf("gateway: rate limit: %w", err)
-		}
-		if a.Count > limit.Count {
-			wait := max(1, (a.Reset.Sub(now)+time.Second-1)/time.Second)
-			w.Header()["Retry-After"] = []string{strconv.FormatInt(int64(wait), 10)}
-			return errTooMany
+		if err := g.count(w, r, "sign-in ", limit.Count, limit.Window); err != nil {
+			return err
 		}
 		return do(w, r, v)
 	}
+}
+
+// How many mails a client may cause in a window, whoever they go to.
+const (
+	mailsPerClient = 20
+	mailWindow     = time.Hour
+)
+
+// countMail counts a request that has a mail sent to whom it names. It is no rate limit of sign-ins, and stays where that
+// is off.
+func (g *Gateway) countMail(w http.ResponseWriter, r *http.Request) error {
+	return g.count(w, r, "mail ", mailsPerClient, mailWindow)
+}
+
+// count counts a request of a client under a name, and refuses it where it is one too many.
+func (g *Gateway) count(w http.ResponseWriter, r *http.Request, name string, limit int, window time.Duration) error {
+	now := g.realm.Now()
+	a, err := g.realm.Challenges.Attempts.CountAttempt(r.Context(), name+clientKey(g.realm.ClientIP(r)), window, now)
+	if err != nil {
+		return fmt.Errorf("gateway: rate limit: %w", err)
+	}
+	if a.Count > limit {
+		wait := max(1, (a.Reset.Sub(now)+time.Second-1)/time.Second)
+		w.Header()["Retry-After"] = []string{strconv.FormatInt(int64(wait), 10)}
+		return errTooMany
+	}
+	return nil
 }
 
 // clientKey is how clients are told apart where they are counted. A provider gives a customer a /64 of IPv6 at least, so

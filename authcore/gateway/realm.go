@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/passkey"
+	"github.com/caddy-authgate/authgate/authcore/password"
 	"github.com/caddy-authgate/authgate/authcore/session"
 	"github.com/caddy-authgate/authgate/authcore/token"
 	"github.com/caddy-authgate/authgate/authcore/wallet"
@@ -34,8 +35,10 @@ type RealmConfig struct {
 	RefreshToken time.Duration // default 24 h
 	Fresh        time.Duration // how new a sign-in must be to change credentials; default 5 min
 
-	Wallet  *WalletConfig  // nil: wallet sign-in is off
-	Passkey *PasskeyConfig // nil: passkeys are off
+	Wallet   *WalletConfig   // nil: wallet sign-in is off
+	Passkey  *PasskeyConfig  // nil: passkeys are off
+	Password *PasswordConfig // nil: sign-in with e-mail address and password is off; else Mail is required
+	Mail     *MailConfig     // nil: no mail is sent, so that no address can be confirmed
 
 	RateLimit RateLimit
 
@@ -80,18 +83,23 @@ type Observer interface {
 	// PasskeyOdd is told what is odd about a passkey that was used: "sign_count_refused" (it is bound to one device, and
 	// there may be a copy), or one of the events of package passkey, with which the sign-in went on.
 	PasskeyOdd(event string)
+	// Suspended is told each time that password sign-in to an account is suspended.
+	Suspended()
+	// MailWritten is told each mail that goes into the outbox, decoys included.
+	MailWritten(kind authcore.MailKind)
 }
 
 // Realm is the gateway's part that sites share: accounts, sessions, keys. Make one with NewRealm.
 type Realm struct {
 	RealmConfig
-	sessions *session.Sessions
-	keys     *token.KeyRing
-	issuer   *token.Issuer
-	wallet   *wallet.SignIn      // nil: off
-	passkeys *passkey.Ceremonies // nil: off
-	grants   grants
-	hasKey   atomic.Bool // there was a signing key once
+	sessions  *session.Sessions
+	keys      *token.KeyRing
+	issuer    *token.Issuer
+	wallet    *wallet.SignIn      // nil: off
+	passkeys  *passkey.Ceremonies // nil: off
+	passwords *password.Passwords // nil: no mail; it confirms addresses also where passwords are off
+	grants    grants
+	hasKey    atomic.Bool // there was a signing key once
 }
 
 // NewRealm checks the configuration and makes the realm. It touches no store.
@@ -166,6 +174,9 @@ func NewRealm(c RealmConfig) (*Realm, error) {
 	if r.passkeys, err = r.ceremonies(c.Passkey); err != nil {
 		return nil, err
 	}
+	if r.passwords, err = r.mailedAccounts(); err != nil {
+		return nil, err
+	}
 	return r, nil
 }
 
@@ -177,6 +188,9 @@ func (r *Realm) methods() []authcore.Method {
 	}
 	if r.wallet != nil {
 		m = append(m, authcore.Wallet)
+	}
+	if r.Password != nil {
+		m = append(m, authcore.Password)
 	}
 	return m
 }
@@ -212,8 +226,11 @@ func (r *Realm) begun(ctx context.Context) error {
 // another realm on the same State allow what they do, and end where none does.
 func (r *Realm) Close() { r.State.leave(r) }
 
-// expiredGrace is how long an expired challenge is kept, so that who answers it late is told so.
-const expiredGrace = 5 * time.Minute
+// How long what expired is kept, so that who comes late is told so: challenges and mailed keys.
+const (
+	expiredGrace     = 5 * time.Minute
+	expiredMailGrace = 24 * time.Hour
+)
 
 // Clean deletes what has expired and rotates keys that are due. It is to be called now and then, each minute say.
 func (r *Realm) Clean(ctx context.Context) error {
@@ -221,7 +238,8 @@ func (r *Realm) Clean(ctx context.Context) error {
 	r.State.clean(now)
 	_, err := r.Challenges.Challenges.DeleteExpiredChallenges(ctx, now.Add(-expiredGrace))
 	_, err2 := r.Stores.Sessions.DeleteExpiredSessions(ctx, now)
-	return errors.Join(err, err2, r.keys.Refresh(ctx))
+	_, err3 := r.Stores.Confirmations.DeleteExpiredConfirmations(ctx, now.Add(-expiredMailGrace))
+	return errors.Join(err, err2, err3, r.keys.Refresh(ctx))
 }
 
 func remoteAddr(r *http.Request) netip.Addr {
@@ -238,3 +256,5 @@ type nobody struct{}
 func (nobody) Decided(string, time.Duration)    {}
 func (nobody) SignedIn(authcore.Method, string) {}
 func (nobody) PasskeyOdd(string)                {}
+func (nobody) Suspended()                       {}
+func (nobody) MailWritten(authcore.MailKind)    {}

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-authgate/authgate/authcore/policy"
 )
 
-// responseFilter keeps a backend from setting the gateway's cookie, and sets the renewed one.
+// responseFilter keeps a backend from setting the gateway's cookies, and sets the renewed one.
 type responseFilter struct {
 	http.ResponseWriter
 	setCookie string // the gateway's own Set-Cookie; may be empty
@@ -38,7 +38,7 @@ func (f *responseFilter) filter(status int) {
 	}
 	h := f.ResponseWriter.Header()
 	if len(h["Set-Cookie"]) > 0 {
-		dropOwnCookies(h)
+		dropCookies(h, isOwnCookie)
 	}
 	if status < 200 && status != http.StatusSwitchingProtocols {
 		return // informational: the real answer is still to come
@@ -78,14 +78,14 @@ func (f *responseFilter) finish() {
 	}
 }
 
-// dropOwnCookies removes what would set one of the gateway's cookies. A nameless cookie ("=authgate=x") is sent back by
-// browsers as if its value were name and value (RFC 6265bis section 8.8), so leading "=" do not count.
-func dropOwnCookies(h http.Header) {
+// dropCookies removes what would set a cookie of these names. A nameless cookie ("=authgate=x") is sent back by browsers
+// as if its value were name and value (RFC 6265bis section 8.8), so leading "=" do not count.
+func dropCookies(h http.Header, named func(string) bool) {
 	var kept []string
 	for _, line := range h["Set-Cookie"] {
 		name, _, _ := strings.Cut(strings.TrimLeft(line, " \t="), "=")
 		name, _, _ = strings.Cut(name, ";")
-		if !isOwnCookie(strings.TrimRight(name, " \t")) {
+		if !named(strings.TrimRight(name, " \t")) {
 			kept = append(kept, line)
 		}
 	}

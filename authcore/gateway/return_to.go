@@ -10,6 +10,9 @@ import (
 // maxReturn is how long a path to return to may be: it travels in a URL.
 const maxReturn = 2048
 
+// signInPages are the pages of which signing in is the end.
+var signInPages = []string{"sign-in", "register", "forgot", "activate", "reset"}
+
 // safeReturn answers target where it is a path on this origin to which somebody can be sent after signing in, else "/".
 // What it answers begins with one slash and is printable ASCII without backslash, and means the same path to a browser
 // and to a server: an open redirect at the door of a site is what phishing wishes for.
@@ -32,9 +35,11 @@ func (g *Gateway) safeReturn(target string) string {
 	if strings.HasPrefix(u.Path, "//") || strings.Contains(u.Path, "\\") {
 		return "/"
 	}
-	// Signing in leads away from the page to sign in, not back to it.
-	if p := path.Clean(u.Path); strings.EqualFold(p, g.site.Path+"/sign-in") {
-		return "/"
+	// Signing in leads away from the pages by which one signs in, not back to them.
+	for _, page := range signInPages {
+		if strings.EqualFold(path.Clean(u.Path), g.site.Path+"/"+page) {
+			return "/"
+		}
 	}
 	return escapeRest(target)
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -71,12 +72,40 @@ func (g *Gateway) ownRoutes() (map[string]route, error) {
 		routes["step-up/challenge/create"] = route{post: g.limited(signedIn(g.createStepUpChallenge))}
 		routes["step-up/challenge/sign"] = route{post: g.observed(authcore.Wallet, g.limited(signedIn(g.signStepUpChallenge)))}
 	}
+	if slices.Contains(g.site.Methods, authcore.Password) {
+		routes["password/register"] = route{post: g.limited(g.registerPassword)}
+		routes["password/activate"] = route{post: g.observed(authcore.Password, g.limited(g.activatePassword))}
+		routes["password/sign-in"] = route{post: g.observed(authcore.Password, g.limited(g.signInPassword))}
+		routes["password/forgot"] = route{post: g.limited(g.forgotPassword)}
+		routes["password/reset"] = route{post: g.observed(authcore.Password, g.limited(g.resetPassword))}
+		routes["password/change"] = route{post: g.limited(signedIn(g.changePassword))}
+		routes["step-up/password/sign-in"] = route{post: g.observed(authcore.Password, g.limited(signedIn(g.stepUpPassword)))}
+	}
+	if g.passwords != nil {
+		routes["email/request"] = route{post: g.limited(signedIn(g.requestEmail))}
+		routes["email/confirm"] = route{post: g.limited(signedIn(g.confirmEmail))}
+	}
 	if g.site.Pages != nil {
-		routes["sign-in"] = route{get: g.showSignIn}
-		routes["account"] = route{get: g.showAccount}
-		routes["assets/*"] = route{get: g.showAsset}
+		g.addPages(routes)
 	}
 	return routes, nil
+}
+
+// addPages adds the routes of pages.
+func (g *Gateway) addPages(routes map[string]route) {
+	// Who is signed in sees the page to sign in too, to step up.
+	names := []string{"sign-in"}
+	if slices.Contains(g.site.Methods, authcore.Password) {
+		names = append(names, "register", "activate", "forgot", "reset")
+	}
+	if g.passwords != nil {
+		names = append(names, "email")
+	}
+	for _, name := range names {
+		routes[name] = route{get: g.showPage(name)}
+	}
+	routes["account"] = route{get: g.showAccount}
+	routes["assets/*"] = route{get: g.showAsset}
 }
 
 // serveOwn answers a request for one of the gateway's own routes; sub is its path below the mount.
@@ -112,13 +141,19 @@ func (g *Gateway) dispatch(w http.ResponseWriter, r *http.Request, sub string, v
 	return do(w, r, v)
 }
 
-// observed tells the observer how a sign-in ended.
+// observed tells the observer how a sign-in ended, and the log where it was refused: for the operator, and for programs
+// that shut out clients who guess. What was typed is in no log: people type passwords into the wrong field.
 func (g *Gateway) observed(m authcore.Method, do serve) serve {
 	return func(w http.ResponseWriter, r *http.Request, v *visitor) error {
 		err := do(w, r, v)
 		outcome := "ok"
 		if err != nil {
-			outcome = asError(err).Code
+			e := asError(err)
+			outcome = e.Code
+			if e.Status < http.StatusInternalServerError { // what could not be checked was no guess
+				g.realm.Logger.LogAttrs(r.Context(), slog.LevelWarn, "sign-in refused", slog.String("code", e.Code),
+					slog.String("method", string(m)), slog.String("client", g.realm.ClientIP(r).String()))
+			}
 		}
 		g.realm.Observer.SignedIn(m, outcome)
 		return err
@@ -152,8 +187,14 @@ func setOwnHeaders(h http.Header) {
 	h["Cross-Origin-Resource-Policy"] = []string{"same-origin"}
 }
 
-// replaceCookie sets the gateway's cookie, instead of one that was set before in this answer.
+// replaceCookie sets the session cookie, instead of one that was set before in this answer. The device cookie stays.
 func replaceCookie(h http.Header, value string) {
-	dropOwnCookies(h)
+	dropCookies(h, func(name string) bool { return isAmong(sessionCookies, name) })
+	h["Set-Cookie"] = append(h["Set-Cookie"], value)
+}
+
+// replaceDevice does the same with the device cookie.
+func replaceDevice(h http.Header, value string) {
+	dropCookies(h, func(name string) bool { return isAmong(deviceCookies, name) })
 	h["Set-Cookie"] = append(h["Set-Cookie"], value)
 }

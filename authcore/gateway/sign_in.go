@@ -43,6 +43,7 @@ func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 type ending struct {
 	cookie   bool   // with a session cookie; else with tokens
 	returnTo string // as the client wrote it, not safe yet
+	device   string // by which a browser is known again, with the session cookie; may be empty
 }
 
 func (o *object) ending() ending {
@@ -51,7 +52,7 @@ func (o *object) ending() ending {
 		o.fail("session", `is not "cookie"`)
 	}
 	to, _ := o.optional("return_to")
-	return ending{given, to}
+	return ending{cookie: given, returnTo: to}
 }
 
 // tokensView is how a sign-in ends for a program (RFC 6749 section 5.1).
@@ -92,6 +93,9 @@ func (g *Gateway) signIn(w http.ResponseWriter, r *http.Request, v *visitor, use
 	}
 	g.endReplaced(ctx, v)
 	replaceCookie(w.Header(), g.newCookie(s, secret, access))
+	if end.device != "" {
+		replaceDevice(w.Header(), g.cookie.setDevice(end.device))
+	}
 	return writeJSON(w, r, struct {
 		User     userView `json:"user"`
 		ReturnTo string   `json:"return_to"`
@@ -105,7 +109,7 @@ func (g *Gateway) endReplaced(ctx context.Context, v *visitor) {
 	}
 	old, err := g.realm.sessions.Verify(ctx, v.secret)
 	if err == nil {
-		err = g.realm.endSession(ctx, old.ID)
+		err = g.realm.endSessions(ctx, old.ID)
 	}
 	if err != nil {
 		g.realm.Logger.LogAttrs(ctx, slog.LevelDebug, "replaced session not ended", slog.String("cause", err.Error()))

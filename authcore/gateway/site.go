@@ -32,7 +32,8 @@ type Next func(w http.ResponseWriter, r *http.Request) error
 
 // Pages serves the pages for people. The gateway has set the headers for security and caching before.
 type Pages interface {
-	// ServePage writes the page and the status. Names are those of the routes ("sign-in", "account") and "error".
+	// ServePage writes the page and the status. Names are those of the routes ("sign-in", "account", "register", "forgot",
+	// "activate", "reset", "email") and "error".
 	ServePage(w http.ResponseWriter, r *http.Request, p Page) error
 	// ServeAsset writes a file that a page refers to, or 404.
 	ServeAsset(w http.ResponseWriter, r *http.Request, name string)
@@ -50,4 +51,7 @@ type Page struct {
 	Problem  *Error // for "error"
 
 	Registration bool // whether strangers may open an account
+	ByGrant      bool // whether holders of some e-mail addresses may, where Registration is false
+	Mail         bool // whether e-mail addresses can be confirmed
+	MinLength    int  // of a new password, in characters; 0 where passwords are off
 }
