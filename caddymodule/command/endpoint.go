@@ -1,0 +1,123 @@
+package command
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+)
+
+// endpoint is the admin endpoint of the running Caddy, as the flags tell it.
+type endpoint struct {
+	address, config, adapter string
+	asJSON                   bool // how answers are shown
+}
+
+func (e *endpoint) addFlags(c *cobra.Command) {
+	flags := c.PersistentFlags()
+	flags.StringVar(&e.address, "address", "", "Address of the admin endpoint, such as localhost:2019 or unix//run/caddy/admin.sock")
+	flags.StringVarP(&e.config, "config", "c", "", "Configuration file that tells the address")
+	flags.StringVarP(&e.adapter, "adapter", "a", "", "Name of the adapter of that configuration")
+	flags.BoolVar(&e.asJSON, "json", false, "Answer in JSON")
+}
+
+// timeout bounds a command: a store that is down is told long before.
+const timeout = 30 * time.Second
+
+// maxAnswer bounds what is read of an answer, in bytes.
+const maxAnswer = 16 << 20
+
+// ask posts a question to a path of the endpoint and decodes the answer.
+func (e *endpoint) ask(c *cobra.Command, path string, question, answer any) error {
+	configured, err := caddycmd.DetermineAdminAPIAddress(e.address, nil, e.config, e.adapter)
+	if err != nil {
+		return fmt.Errorf("finding the admin endpoint: %w", err)
+	}
+	address, err := caddy.ParseNetworkAddress(configured)
+	if err != nil || address.PortRangeSize() > 1 || address.IsFdNetwork() {
+		return fmt.Errorf("%q is no address of an admin endpoint to connect to; write for example --address localhost:2019", configured)
+	}
+	body, err := json.Marshal(question)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), timeout)
+	defer cancel()
+	client, origin := reach(address)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, origin+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	if !address.IsUnixNetwork() {
+		r.Header.Set("Origin", origin) // the endpoint may be told to insist on it
+	}
+	response, err := client.Do(r)
+	if err != nil {
+		return unreachable(configured, err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return unreachable(configured, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return refused(response, text)
+	}
+	if err := json.Unmarshal(text, answer); err != nil {
+		return fmt.Errorf("the answer of Caddy at %s is not understood: is it of another version? %w", configured, err)
+	}
+	return nil
+}
+
+// reach answers a client that connects to the address whatever it is asked for, and the origin to ask for.
+func reach(address caddy.NetworkAddress) (*http.Client, string) {
+	network, at := address.Network, address.JoinHostPort(0)
+	origin := "http://" + at
+	if address.IsUnixNetwork() {
+		at, _, _ = strings.Cut(address.Host, "|") // the permissions of the socket, which only who listens needs
+		origin = "http://127.0.0.1"               // the one that endpoints on a socket allow
+	}
+	return &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, at)
+		},
+	}}, origin
+}
+
+func unreachable(address string, err error) error {
+	// The request is the same for all commands; what went wrong is inside.
+	if inner := errors.Unwrap(err); inner != nil {
+		err = inner
+	}
+	return &failure{exitUnreachable, fmt.Errorf("cannot reach Caddy at its admin endpoint %s: %w\n"+
+		"Is it running, and is that its address? Name another with --address, or the configuration with --config. With `admin off` there is none", address, err)}
+}
+
+// refused is what an answer other than 200 tells.
+func refused(response *http.Response, text []byte) error {
+	var told struct{ Error string }
+	if err := json.Unmarshal(text, &told); err != nil || told.Error == "" {
+		if response.StatusCode == http.StatusNotFound {
+			return errors.New("the Caddy that runs has no such command: it is built without Authgate, or with another version of it")
+		}
+		return fmt.Errorf("refused by Caddy: %s", response.Status)
+	}
+	if response.StatusCode == http.StatusNotFound {
+		return errNotThere
+	}
+	return errors.New(plain(told.Error))
+}
+
+// errNotThere says that what the question names is not there.
+var errNotThere = errors.New("not there")
