@@ -44,7 +44,8 @@ type Challenges interface {
 	// ConsumeChallenge takes the challenge out of the store in one atomic step, whatever it then says of it, and answers
 	// what c.Check(want, now) says: of many at once for the same ID one gets it, all others ErrChallengeNotFound.
 	ConsumeChallenge(ctx context.Context, id [32]byte, want Binding, now time.Time) (Challenge, error)
-	// DeleteExpiredChallenges deletes the challenges that expired at or before the given time and answers how many.
+	// DeleteExpiredChallenges deletes the challenges that expired at or before the given time and answers how many. A store
+	// whose server does so by itself, minutes after they expired, has nothing to do and answers 0.
 	DeleteExpiredChallenges(ctx context.Context, before time.Time) (int, error)
 }
 

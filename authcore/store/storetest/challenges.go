@@ -28,6 +28,17 @@ func (t *T) consume(name string, want authcore.Binding, now time.Time) (authcore
 	return t.ChallengeStores.Challenges.ConsumeChallenge(t.ctx, authcore.HashSecret(name), want, now)
 }
 
+// keepsUnexpired demands that deleting what expired before now leaves what has not.
+func (t *T) keepsUnexpired() {
+	t.Helper()
+	t.ask(challenge("a"))
+	n, err := t.ChallengeStores.Challenges.DeleteExpiredChallenges(t.ctx, noon.Add(time.Minute-time.Microsecond))
+	t.is(err, nil)
+	same(t, n, 0)
+	_, err = t.consume("a", binding, noon)
+	t.is(err, nil)
+}
+
 // isChallenge demands that got is want, but for the client.
 func isChallenge(t *T, got, want authcore.Challenge) {
 	t.Helper()
@@ -197,6 +208,10 @@ var challengeTests = []test{
 		}
 	}},
 	{"delete expired, to the edge", func(t *T) {
+		if t.CleansItself {
+			t.keepsUnexpired()
+			return
+		}
 		for i, name := range []string{"a", "b", "c", "d"} {
 			c := challenge(name)
 			c.Expires = noon.Add(time.Duration(i) * time.Microsecond)
@@ -224,6 +239,9 @@ var challengeTests = []test{
 		t.is(err, nil)
 	}},
 	{"delete expired takes however many there are", func(t *T) {
+		if t.CleansItself {
+			return
+		}
 		const many = 1100 // more than any sensible batch
 		for i := range many {
 			c := challenge(fmt.Sprint(i))

@@ -31,6 +31,9 @@ import (
 type Subject struct {
 	Stores          authcore.Stores
 	ChallengeStores authcore.ChallengeStores
+	// CleansItself says that the server deletes what has expired, by its own clock and some time later, so that there is
+	// nothing left to do for DeleteExpiredChallenges.
+	CleansItself bool
 	// Peer is a second handle on the same data, as another instance would have, for stores that can be shared. Whatever
 	// is raced for is then raced for over both.
 	Peer *Subject

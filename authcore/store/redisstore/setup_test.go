@@ -1,0 +1,59 @@
+//go:build unix
+
+package redisstore
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/store/storetest/servers"
+)
+
+var (
+	noon    = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	binding = authcore.Binding{Purpose: authcore.PurposeWalletSignIn, Origin: "https://app.example.com"}
+
+	prefixes atomic.Int64
+)
+
+// challenge answers one that is good for a minute from noon.
+func challenge(name string) authcore.Challenge {
+	return authcore.Challenge{
+		ID: authcore.HashSecret(name), Binding: binding, Client: "192.0.2.1", Data: make([]byte, 32), Expires: noon.Add(time.Minute),
+	}
+}
+
+// open opens a store that nobody else uses, unless c has a prefix.
+func open(t testing.TB, c Config) *Store {
+	t.Helper()
+	if c.Prefix == "" {
+		c.Prefix = fmt.Sprintf("test%d:", prefixes.Add(1))
+	}
+	s, err := Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func oneServer(s *servers.RedisServer) Config { return Config{URLs: []string{s.URL()}} }
+
+func clusterOf(nodes []*servers.RedisServer) Config {
+	c := Config{Cluster: true}
+	for _, n := range nodes {
+		c.URLs = append(c.URLs, n.URL())
+	}
+	return c
+}
+
+func sentinelOf(s *servers.Sentinel) Config {
+	return Config{URLs: []string{s.URL()}, Sentinel: s.Master}
+}
