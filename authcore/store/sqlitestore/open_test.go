@@ -60,15 +60,32 @@ func alter(t *testing.T, path, statement string) {
 	}
 }
 
-// The program is taken back to an older release: its statements would misread what the newer one has written.
-func TestNewerSchemaIsRefused(t *testing.T) {
+// While one instance after the other is replaced, the first of the new release has migrated and the others are still old:
+// they work on, and may be started again.
+func TestNewerSchemaThatOnlyAddsIsUsed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	s := open(t, path)
+	user(t, s.Stores().Users, "alice")
+	alter(t, path, `INSERT INTO migrations (version_id, is_applied) VALUES (9000, 1);
+		ALTER TABLE users ADD COLUMN language TEXT NOT NULL DEFAULT '';
+		CREATE TABLE later (id TEXT NOT NULL PRIMARY KEY) STRICT`)
+	user(t, s.Stores().Users, "bob")
+	again := open(t, path)
+	user(t, again.Stores().Users, "carol")
+	if _, err := again.Stores().Users.User(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The program is taken back to an older release, whose statements would misread what the newer one has written.
+func TestNewerSchemaThatChangesIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	s := open(t, path)
 	user(t, s.Stores().Users, "alice")
 	s.Close()
-	alter(t, path, `INSERT INTO migrations (version_id, is_applied) VALUES (9000, 1)`)
+	alter(t, path, `INSERT INTO migrations (version_id, is_applied) VALUES (9000, 1); UPDATE compatibility SET usable_from = 8999`)
 	_, err := sqlitestore.Open(t.Context(), path)
-	if !errors.Is(err, sqlstore.ErrNewerSchema) || !strings.Contains(err.Error(), "9000") || !strings.Contains(err.Error(), path) {
+	if !errors.Is(err, sqlstore.ErrNewerSchema) || !strings.Contains(err.Error(), "8999") || !strings.Contains(err.Error(), path) {
 		t.Fatalf("got error %v", err)
 	}
 	if errors.Is(err, authcore.ErrUnavailable) {

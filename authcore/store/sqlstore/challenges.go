@@ -49,11 +49,11 @@ func (s *Store) ConsumeChallenge(ctx context.Context, id [32]byte, want authcore
 // are not in the number.
 func (s *Store) DeleteExpiredChallenges(ctx context.Context, before time.Time) (int, error) {
 	deleted, err := s.sweep(ctx, "delete expired challenges",
-		`DELETE FROM challenges WHERE id IN (SELECT id FROM challenges WHERE expires <= ? LIMIT ?)`, before)
+		`DELETE FROM challenges WHERE id IN (SELECT id FROM challenges WHERE expires <= ? LIMIT ?`+s.dialect.SkipLocked+`)`, before)
 	if err != nil {
 		return deleted, err
 	}
 	_, err = s.sweep(ctx, "delete ended attempts",
-		`DELETE FROM attempts WHERE key IN (SELECT key FROM attempts WHERE resets <= ? LIMIT ?)`, before)
+		`DELETE FROM attempts WHERE key IN (SELECT key FROM attempts WHERE resets <= ? LIMIT ?`+s.dialect.SkipLocked+`)`, before)
 	return deleted, err
 }

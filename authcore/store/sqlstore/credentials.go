@@ -11,7 +11,7 @@ const selectCredential = `SELECT id, user_id, kind, key, name, data, created, la
 // CredentialByKey implements authcore.Credentials.
 func (s *Store) CredentialByKey(ctx context.Context, kind authcore.Method, key string) (c authcore.Credential, err error) {
 	err = s.read(ctx, "credential by key", func(r run) error {
-		found, err := r.credentials(ctx, selectCredential+`WHERE kind = ? AND key = ?`, string(kind), key)
+		found, err := r.credentials(ctx, selectCredential+`WHERE kind = ? AND key = ?`+r.dialect.keep, string(kind), key)
 		if err != nil {
 			return err
 		} else if len(found) == 0 {
@@ -26,7 +26,7 @@ func (s *Store) CredentialByKey(ctx context.Context, kind authcore.Method, key s
 // CredentialsOf implements authcore.Credentials.
 func (s *Store) CredentialsOf(ctx context.Context, userID string) (own []authcore.Credential, err error) {
 	err = s.read(ctx, "credentials of user", func(r run) error {
-		own, err = r.credentials(ctx, selectCredential+`WHERE user_id = ? ORDER BY created, id`, userID)
+		own, err = r.credentials(ctx, selectCredential+`WHERE user_id = ? ORDER BY created, id`+r.dialect.keep, userID)
 		return err
 	})
 	return own, err
@@ -64,7 +64,7 @@ func (s *Store) DeleteCredential(ctx context.Context, userID, id string) error {
 			return err
 		}
 		own, others := false, false
-		err := r.each(ctx, `SELECT id FROM credentials WHERE user_id = ?`, []any{userID}, func(scan func(...any) error) error {
+		err := r.each(ctx, `SELECT id FROM credentials WHERE user_id = ?`+r.dialect.keep, []any{userID}, func(scan func(...any) error) error {
 			var one string
 			if err := scan(&one); err != nil {
 				return err

@@ -10,7 +10,7 @@ import (
 func (s *Store) Keys(ctx context.Context) (all []authcore.Key, err error) {
 	err = s.read(ctx, "keys", func(r run) error {
 		all = nil
-		return r.each(ctx, `SELECT id, pkcs8, created FROM signing_keys ORDER BY position`, nil, func(scan func(...any) error) error {
+		return r.each(ctx, `SELECT id, pkcs8, created FROM signing_keys ORDER BY position`+r.dialect.keep, nil, func(scan func(...any) error) error {
 			var k authcore.Key
 			var created int64
 			if err := scan(&k.ID, &k.PKCS8, &created); err != nil {

@@ -17,24 +17,35 @@ import (
 var migrations embed.FS
 
 // SQLiteMigrations answers the schema for SQLite.
-func SQLiteMigrations() fs.FS {
-	folder, err := fs.Sub(migrations, "migrations/sqlite")
+func SQLiteMigrations() fs.FS { return schema("sqlite") }
+
+// PostgresMigrations answers the schema for PostgreSQL.
+func PostgresMigrations() fs.FS { return schema("postgres") }
+
+func schema(name string) fs.FS {
+	folder, err := fs.Sub(migrations, "migrations/"+name)
 	if err != nil {
 		panic(err) // only for a path that is not valid
 	}
 	return folder
 }
 
-// ErrNewerSchema says that a newer release has changed the database. It is not used: this one does not know what the
-// change means.
+// ErrNewerSchema says that a newer release has changed the database in a way that this one cannot work with.
 var ErrNewerSchema = errors.New("the database belongs to a newer release")
 
+// migrateRetries is how often migrating is tried again: of many instances that start together all but one fail at a step.
+const migrateRetries = 10
+
 // Migrate brings the database up to date. Each step happens wholly or not at all; instances that start together may all
-// call it. It answers ErrNewerSchema where the database is ahead of this program.
+// call it.
+//
+// Programs of two releases may work on one database side by side, as they do while one instance after the other is replaced:
+// a step adds what the newer one needs and leaves what the older one uses. So a database that is ahead of this program is
+// used as it is, unless it says that programs this old cannot (table compatibility): then Migrate answers ErrNewerSchema.
 func Migrate(ctx context.Context, db *sql.DB, d Dialect) error {
 	err := migrate(ctx, db, d)
 	// An instance that was faster makes this one fail; then the step is done when it looks again.
-	for n := 1; n <= retries && err != nil && !errors.Is(err, ErrNewerSchema) && pause(ctx, n); n++ {
+	for n := 1; n <= migrateRetries && err != nil && !errors.Is(err, ErrNewerSchema) && pause(ctx, n); n++ {
 		err = migrate(ctx, db, d)
 	}
 	if err == nil || errors.Is(err, ErrNewerSchema) {
@@ -44,8 +55,13 @@ func Migrate(ctx context.Context, db *sql.DB, d Dialect) error {
 }
 
 func migrate(ctx context.Context, db *sql.DB, d Dialect) error {
-	p, err := goose.NewProvider(d.Name, db, d.Migrations,
-		goose.WithTableName("migrations"), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	options := []goose.ProviderOption{
+		goose.WithTableName("migrations"), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()),
+	}
+	if d.Migrating != nil {
+		options = append(options, goose.WithSessionLocker(d.Migrating))
+	}
+	p, err := goose.NewProvider(d.Name, db, d.Migrations, options...)
 	if err != nil {
 		return err
 	}
@@ -53,9 +69,16 @@ func migrate(ctx context.Context, db *sql.DB, d Dialect) error {
 	if err != nil {
 		return err
 	}
-	if current > newest {
-		return fmt.Errorf("sqlstore: migrate: %w: its schema is at version %d, this program knows %d", ErrNewerSchema, current, newest)
+	if current <= newest {
+		_, err = p.Up(ctx)
+		return err
 	}
-	_, err = p.Up(ctx)
-	return err
+	var from int64
+	if found, err := (run{db, &d}).row(ctx, `SELECT max(usable_from) FROM compatibility`, nil, &from); err != nil {
+		return err
+	} else if !found || from > newest {
+		return fmt.Errorf("sqlstore: migrate: %w: its schema is at version %d, for programs that know version %d; this one knows %d",
+			ErrNewerSchema, current, from, newest)
+	}
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
@@ -18,16 +19,25 @@ func (v verdict) Unwrap() error { return v.error }
 
 // read does what changes nothing.
 func (s *Store) read(ctx context.Context, what string, f func(run) error) error {
+	if s.tx != nil {
+		return s.tx.do(ctx, what, f)
+	}
 	return s.again(ctx, what, func() error { return f(run{s.reads, &s.dialect}) })
 }
 
 // statement does a change that is a single statement, and so atomic by itself.
 func (s *Store) statement(ctx context.Context, what string, f func(run) error) error {
+	if s.tx != nil {
+		return s.tx.do(ctx, what, f)
+	}
 	return s.again(ctx, what, func() error { return f(run{s.db, &s.dialect}) })
 }
 
 // transaction does a change of several statements: all of it where f answers nil, else nothing.
 func (s *Store) transaction(ctx context.Context, what string, f func(run) error) error {
+	if s.tx != nil {
+		return s.tx.part(ctx, what, f)
+	}
 	return s.again(ctx, what, func() error {
 		tx, err := s.db.BeginTx(ctx, nil)
 		if err != nil {
@@ -100,7 +110,7 @@ type run struct {
 
 // exec answers how many rows a statement changed.
 func (r run) exec(ctx context.Context, statement string, args ...any) (int, error) {
-	result, err := r.on.ExecContext(ctx, r.dialect.bind(statement), args...)
+	result, err := r.on.ExecContext(ctx, r.dialect.bind(statement), storable(args)...)
 	if err != nil {
 		return 0, err
 	}
@@ -121,7 +131,7 @@ func (r run) row(ctx context.Context, statement string, args []any, into ...any)
 // each calls f for every row that a statement answers. It reads to the end, and asks for the error then: a statement that
 // changes and answers (DELETE … RETURNING) commits as it ends, and only then it is known to have happened.
 func (r run) each(ctx context.Context, statement string, args []any, f func(scan func(...any) error) error) error {
-	rows, err := r.on.QueryContext(ctx, r.dialect.bind(statement), args...)
+	rows, err := r.on.QueryContext(ctx, r.dialect.bind(statement), storable(args)...)
 	if err != nil {
 		return err
 	}
@@ -131,4 +141,19 @@ func (r run) each(ctx context.Context, statement string, args []any, f func(scan
 		}
 	}
 	return errors.Join(rows.Err(), rows.Close())
+}
+
+// storable makes every text storable. Looked for in the same form it is found, and what no store can hold is found nowhere.
+func storable(args []any) []any {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			args[i] = clientText(text)
+		}
+	}
+	return args
+}
+
+// clientText makes what a client sent storable as text: not every database takes bytes that are not UTF-8, or NUL.
+func clientText(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }

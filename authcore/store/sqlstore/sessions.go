@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
@@ -40,7 +39,7 @@ func (s *Store) CreateSession(ctx context.Context, one authcore.Session) error {
 // Session implements authcore.Sessions.
 func (s *Store) Session(ctx context.Context, id string) (one authcore.Session, err error) {
 	err = s.read(ctx, "session", func(r run) error {
-		found, err := r.sessions(ctx, selectSession+`WHERE id = ?`, id)
+		found, err := r.sessions(ctx, selectSession+`WHERE id = ?`+r.dialect.keep, id)
 		if err != nil {
 			return err
 		} else if len(found) == 0 {
@@ -82,16 +81,23 @@ func (s *Store) EndSession(ctx context.Context, id string) error {
 // SessionsOf implements authcore.Sessions.
 func (s *Store) SessionsOf(ctx context.Context, userID string, now time.Time) (open []authcore.Session, err error) {
 	err = s.read(ctx, "sessions of user", func(r run) error {
-		open, err = r.sessions(ctx, selectSession+`WHERE user_id = ? AND expires > ? ORDER BY created, id`, userID, micros(now))
+		open, err = r.sessions(ctx, selectSession+`WHERE user_id = ? AND expires > ? ORDER BY created, id`+r.dialect.keep, userID, micros(now))
 		return err
 	})
 	return open, err
 }
 
-// DeleteExpiredSessions implements authcore.Sessions.
+// DeleteExpiredSessions implements authcore.Sessions. It also forgets old notices, which are not in the number.
 func (s *Store) DeleteExpiredSessions(ctx context.Context, now time.Time) (int, error) {
-	return s.sweep(ctx, "delete expired sessions",
-		`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires <= ? LIMIT ?)`, now)
+	deleted, err := s.sweep(ctx, "delete expired sessions",
+		`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires <= ? LIMIT ?`+s.dialect.SkipLocked+`)`, now)
+	if err != nil {
+		return deleted, err
+	}
+	_, err = s.sweep(ctx, "delete old notices",
+		`DELETE FROM notices WHERE id IN (SELECT id FROM notices WHERE created <= ? AND id < (SELECT max(id) FROM notices) LIMIT ?`+s.dialect.SkipLocked+`)`,
+		now.Add(-noticesKept))
+	return deleted, err
 }
 
 // sweepBatch is how many rows one statement deletes: few enough that whoever signs in meanwhile does not wait for long.
@@ -131,13 +137,8 @@ func sessionValues(one authcore.Session) ([]any, error) {
 		one.Origin, flag(one.Cookie), one.SecretHash[:],
 		one.Refresh.Current[:], one.Refresh.Previous[:], one.Refresh.Salt[:], micros(one.Refresh.Rotated),
 		string(encoded), micros(one.Created), micros(one.LastSeen), idle, until, min(idle, until),
-		clientText(one.ClientIP), clientText(one.UserAgent),
+		one.ClientIP, one.UserAgent,
 	}, nil
-}
-
-// clientText makes what a client sent storable as text: not every database takes bytes that are not UTF-8, or NUL.
-func clientText(s string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 func (r run) sessions(ctx context.Context, statement string, args ...any) (all []authcore.Session, err error) {

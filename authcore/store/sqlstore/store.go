@@ -2,7 +2,7 @@
 // particular databases have in common. Those open the database, say how it differs in a Dialect, and hand it to New.
 //
 // What was acknowledged was committed, so it is as durable as the database was told to be. Each change is one transaction
-// or one statement; where two race, the database decides. A statement that loses against another connection's lock is
+// or one statement, unless Transact makes several one; where two race, the database decides. A statement that loses against another connection's lock is
 // tried again, three times at most and within the deadline of its context. All that the database itself reports is
 // wrapped in authcore.ErrUnavailable.
 //
@@ -19,20 +19,31 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3/database"
+	"github.com/pressly/goose/v3/lock"
 
 	"github.com/caddy-authgate/authgate/authcore"
 )
 
 // Dialect is what one kind of database has different.
 type Dialect struct {
-	Name       database.Dialect // for the bookkeeping of migrations
-	Migrations fs.FS            // NNNNN_name.sql in the top folder, see SQLiteMigrations
-	Numbered   bool             // placeholders are $1, $2, …; else ?
+	Name       database.Dialect   // for the bookkeeping of migrations
+	Migrations fs.FS              // NNNNN_name.sql in the top folder, see SQLiteMigrations
+	Migrating  lock.SessionLocker // lets one instance migrate at a time; nil where the database itself does
+	Numbered   bool               // placeholders are $1, $2, …; else ?
 	// LockRow ends a SELECT whose rows nobody may change before the transaction ends (" FOR UPDATE"); empty where
 	// a transaction that writes is the only one.
 	LockRow string
+	// SkipLocked ends a SELECT of rows to be changed that passes over those which somebody else is changing; empty as above.
+	SkipLocked string
+	// Isolation is what Transact needs so that what it has read, or has not found, is so until its end; zero as above.
+	Isolation sql.IsolationLevel
+	// Ordered is run before a notice is written, so that notices get their ids in the order in which they are committed,
+	// and Announce after it, to be heard when it is committed; empty where there is no need or no way.
+	Ordered, Announce string
 	// Again reports whether an error says that the statement did nothing because of others and may succeed if repeated.
 	Again func(error) bool
+
+	keep string // within Transact LockRow, for what is read there; else empty
 }
 
 // Config is an open database. All fields but Reads are required.
@@ -40,26 +51,49 @@ type Config struct {
 	DB      *sql.DB
 	Reads   *sql.DB // for what only reads; default DB
 	Dialect Dialect
+	// Await begins to wait for what Announce announces; nil: Listen looks each half second.
+	Await func(context.Context) (Waiter, error)
+	Now   func() time.Time // default time.Now
+}
+
+// Waiter waits for notices to be announced.
+type Waiter interface {
+	// Wait answers nil when something was announced, or after at most a second, so that nothing depends on announcements;
+	// an error where it is cut off.
+	Wait(context.Context) error
+	Close()
 }
 
 // Store keeps accounts, challenges and attempts. New makes one; it does not own the database, so it has no Close.
 type Store struct {
 	db, reads *sql.DB
 	dialect   Dialect
+	await     func(context.Context) (Waiter, error)
+	now       func() time.Time
+	tx        *tx // in the store of a transaction
 }
 
 // New answers a store on a database that Migrate has brought up to date.
 func New(cfg Config) *Store {
-	s := &Store{db: cfg.DB, reads: cfg.Reads, dialect: cfg.Dialect}
+	s := &Store{db: cfg.DB, reads: cfg.Reads, dialect: cfg.Dialect, await: cfg.Await, now: cfg.Now}
 	if s.reads == nil {
 		s.reads = s.db
+	}
+	if s.await == nil {
+		s.await = look
+	}
+	if s.now == nil {
+		s.now = time.Now
 	}
 	return s
 }
 
 // Stores answers the contracts that keep accounts.
 func (s *Store) Stores() authcore.Stores {
-	return authcore.Stores{Users: s, Credentials: s, Sessions: s, Keys: s, Health: s}
+	return authcore.Stores{
+		Users: s, Credentials: s, Sessions: s, Confirmations: s, Outbox: s, Keys: s,
+		Notices: s, Transactions: s, Health: s,
+	}
 }
 
 // ChallengeStores answers the contracts that keep the short-lived.
@@ -101,7 +135,11 @@ var (
 	_ authcore.Users          = (*Store)(nil)
 	_ authcore.Credentials    = (*Store)(nil)
 	_ authcore.Sessions       = (*Store)(nil)
+	_ authcore.Confirmations  = (*Store)(nil)
+	_ authcore.Outbox         = (*Store)(nil)
 	_ authcore.Keys           = (*Store)(nil)
+	_ authcore.Notices        = (*Store)(nil)
+	_ authcore.Transactions   = (*Store)(nil)
 	_ authcore.Health         = (*Store)(nil)
 	_ authcore.Challenges     = (*Store)(nil)
 	_ authcore.AttemptCounter = (*Store)(nil)

@@ -26,7 +26,7 @@ func (s *Store) CreateUser(ctx context.Context, u authcore.User, first authcore.
 		if err != nil {
 			return err
 		} else if n == 0 {
-			return verdict{authcore.ErrConflict}
+			return r.refused(ctx, u)
 		}
 		if err := r.claimUsername(ctx, u); err != nil {
 			return err
@@ -73,12 +73,20 @@ func (s *Store) UpdateUser(ctx context.Context, u authcore.User) error {
 			return err
 		}
 		n, err := r.exec(ctx, `UPDATE users SET username = ?, folded = ?, name = ?, email = ?, roles = ?, disabled = ?, created = ?,
-			version = version + 1 WHERE id = ? AND version = ?`,
-			u.Username, authcore.FoldUsername(u.Username), u.Name, u.Email, string(roles), flag(u.Disabled), micros(u.Created), u.ID, u.Version)
+			version = version + 1 WHERE id = ? AND version = ?
+				AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email = ? AND o.email <> '' AND o.id <> ?)`,
+			u.Username, authcore.FoldUsername(u.Username), u.Name, u.Email, string(roles), flag(u.Disabled), micros(u.Created), u.ID, u.Version,
+			u.Email, u.ID)
 		if err != nil {
 			return err
 		} else if n == 0 {
-			return r.lost(ctx, authcore.ErrUserNotFound, `SELECT 1 FROM users WHERE id = ?`, u.ID)
+			there, err := r.row(ctx, `SELECT 1 FROM users WHERE id = ? AND version = ?`, []any{u.ID, u.Version}, new(int))
+			if err != nil {
+				return err
+			} else if !there {
+				return r.lost(ctx, authcore.ErrUserNotFound, `SELECT 1 FROM users WHERE id = ?`, u.ID)
+			}
+			return r.taken(ctx, u)
 		}
 		return r.claimUsername(ctx, u)
 	})
@@ -94,6 +102,31 @@ func (s *Store) DeleteUser(ctx context.Context, id string) error {
 		}
 		return err
 	})
+}
+
+// refused says why a user could not be stored.
+func (r run) refused(ctx context.Context, u authcore.User) error {
+	there, err := r.row(ctx, `SELECT 1 FROM users WHERE id = ?`, []any{u.ID}, new(int))
+	switch {
+	case err != nil:
+		return err
+	case there:
+		return verdict{authcore.ErrConflict}
+	}
+	return r.taken(ctx, u)
+}
+
+// taken says what of a user's belongs to another one; it is the address where the username is free.
+func (r run) taken(ctx context.Context, u authcore.User) error {
+	taken, err := r.row(ctx, `SELECT 1 FROM usernames WHERE folded = ? AND (user_id IS NULL OR user_id <> ?)`,
+		[]any{authcore.FoldUsername(u.Username), u.ID}, new(int))
+	switch {
+	case err != nil:
+		return err
+	case taken:
+		return verdict{authcore.ErrUsernameTaken}
+	}
+	return verdict{authcore.ErrEmailTaken}
 }
 
 // claimUsername makes the username the user's, unless it ever was somebody else's.
@@ -131,7 +164,7 @@ func (r run) user(ctx context.Context, statement string, arg string) (u authcore
 	var roles []byte
 	var disabled int
 	var created int64
-	found, err := r.row(ctx, statement, []any{arg}, &u.ID, &u.Username, &u.Name, &u.Email, &roles, &disabled, &created, &u.Version)
+	found, err := r.row(ctx, statement+r.dialect.keep, []any{arg}, &u.ID, &u.Username, &u.Name, &u.Email, &roles, &disabled, &created, &u.Version)
 	if err != nil {
 		return authcore.User{}, err
 	} else if !found {
