@@ -37,6 +37,10 @@ type Rule struct {
 	With []string `json:"with,omitempty"`
 	// How long ago that may be. Default: any time.
 	Within caddy.Duration `json:"within,omitempty"`
+	// What happens between the end of a session, or a change of its user, and the end of its access token: "bounded" believes
+	// the token where nothing else is heard, "strict" asks the store at each request and refuses while it cannot say.
+	// Default: bounded.
+	Revocation string `json:"revocation,omitempty"`
 }
 
 // compiled is the rule as package policy takes it. What it says of itself is for that package to check.
@@ -85,6 +89,15 @@ func (r Rule) compiled() (policy.Rule, error) {
 		p.From = append(p.From, prefix)
 	}
 	p.With = signInMethods(r.With)
+	switch {
+	case r.Revocation == "" || r.Revocation == "bounded":
+	case r.Revocation != "strict":
+		return p, fmt.Errorf("revocation %q is not known; write: revocation strict | bounded", r.Revocation)
+	case r.Who == "anyone":
+		return p, errors.New("revocation strict is of no use where anyone is let in")
+	default:
+		p.Strict = true
+	}
 	return p, nil
 }
 
@@ -95,6 +108,7 @@ func (r Rule) compiled() (policy.Rule, error) {
 //		from   <address or network>...
 //		with   passkey | wallet | password ...
 //		within <duration>
+//		revocation strict | bounded
 //	}
 //	deny [<path>...] {
 //		method <method>...
@@ -132,7 +146,8 @@ func (r *Rule) unmarshal(d *caddyfile.Dispenser, action string, args []string, c
 		listOption("from <address or network>...", &r.From),
 	}
 	if action == "allow" {
-		options = append(options, listOption("with passkey | wallet | password ...", &r.With), durationOption("within", &r.Within))
+		options = append(options, listOption("with passkey | wallet | password ...", &r.With), durationOption("within", &r.Within),
+			textOption("revocation strict | bounded", &r.Revocation))
 	}
 	for i := range options {
 		options[i] = options[i].checked(check)

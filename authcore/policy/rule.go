@@ -34,6 +34,10 @@ type Rule struct {
 	// and for Within, only where the authenticator verified its user at that use (authcore.MethodUse.Evidence).
 	With   []authcore.Method
 	Within time.Duration // and that was no longer ago than this; 0: at any time
+
+	// Strict asks whoever applies the rule to have the session and its user confirmed by the store at each request, and to
+	// refuse while it cannot say, rather than to believe an access token for its life.
+	Strict bool
 }
 
 // compiled is a rule in the form in which it is judged.
