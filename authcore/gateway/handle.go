@@ -66,6 +66,7 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) erro
 		return refusal.to(v.identity)
 	}
 	f := &responseFilter{ResponseWriter: w, setCookie: v.setCookie}
+	defer f.finish()
 	if v.ticket == nil {
 		if v.refused {
 			// It may be good on another instance still, or once the store answers: not for the backend to keep.
@@ -86,7 +87,6 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) erro
 		r = followed
 	} else {
 		f.gateway, f.ticket, f.asked = g, v.ticket, asked
-		defer f.finish()
 	}
 	g.realm.Observer.Decided("allow", g.realm.Now().Sub(start))
 	return next(f, r)

@@ -71,8 +71,10 @@ func (f *responseFilter) follow() {
 	}
 }
 
-// finish is to be called when the request is done.
+// finish is to be called when the request is done. Where nothing was written, the server answers with the headers as they
+// stand.
 func (f *responseFilter) finish() {
+	f.filter(http.StatusOK)
 	if f.stream != nil {
 		f.stream.finish()
 	}

@@ -6,7 +6,11 @@ import (
 )
 
 // stateChanging are the routes that a page of another origin must not reach with a visitor's cookie.
-var stateChanging = []string{"challenge/create", "challenge/sign", "token/refresh", "sign-out"}
+var stateChanging = []string{
+	"challenge/create", "challenge/sign", "token/refresh", "sign-out",
+	"password/register", "password/activate", "password/sign-in", "password/forgot", "password/reset", "password/change",
+	"step-up/password/sign-in", "email/request", "email/confirm",
+}
 
 // readOnce fails the test when it is read.
 type unread struct{ t *testing.T }
@@ -20,7 +24,7 @@ func (unread) Close() error { return nil }
 // A page of another origin has a visitor's browser send requests (CSRF): it signs him out, or into an account of its own
 // (sign-in CSRF). Siblings and other ports are other origins, and may belong to somebody else.
 func TestCrossSiteRequestForgery(t *testing.T) {
-	h := build(t)
+	h := build(t, passwordsOn)
 	cookie := h.signInCookie(newSigner(1))
 	for _, c := range []struct {
 		name    string
@@ -81,17 +85,23 @@ func TestOwnPagesAndProgramsAreNoForgery(t *testing.T) {
 
 // A form of another origin posts what looks like JSON as text/plain, which browsers send without asking.
 func TestFormPostsNoJSON(t *testing.T) {
-	h := build(t)
+	h := build(t, passwordsOn, func(c *RealmConfig, _ *Site) { c.RateLimit.Off = true })
+	cookie := h.signInCookie(newSigner(1))
 	for _, kind := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""} {
-		r := h.request("POST", "challenge/create", `{"address":"="}`)
-		r.Header.Set("Content-Type", kind)
-		h.serve(r).refused(415, "unsupported_media_type")
+		for _, route := range stateChanging {
+			if route == "sign-out" { // has no body
+				continue
+			}
+			r := h.request("POST", route, `{"address":"="}`, cookie...)
+			r.Header.Set("Content-Type", kind)
+			h.serve(r).refused(415, "unsupported_media_type")
+		}
 	}
 }
 
 // Somebody who saw the first flight of a TLS 1.3 connection sends it again (RFC 8470).
 func TestReplayedEarlyData(t *testing.T) {
-	h := build(t)
+	h := build(t, passwordsOn)
 	for _, route := range stateChanging {
 		r := h.request("POST", route, `{}`)
 		r.TLS.HandshakeComplete = false
