@@ -111,7 +111,13 @@ func (r *Realm) identityOf(ctx context.Context, s authcore.Session) (*authcore.I
 		Subject: u.ID, SessionID: s.ID, Username: u.Username, Name: u.Name, Email: u.Email,
 		Methods: slices.Clone(s.Methods),
 	}
-	for _, c := range creds {
+	r.fill(id, u, creds)
+	return id, nil
+}
+
+// fill adds to an identity the wallets that are linked, and all roles.
+func (r *Realm) fill(id *authcore.Identity, u authcore.User, credentials []authcore.Credential) {
+	for _, c := range credentials {
 		if c.Kind == authcore.Wallet {
 			id.Wallets = append(id.Wallets, c.Key)
 		}
@@ -119,7 +125,6 @@ func (r *Realm) identityOf(ctx context.Context, s authcore.Session) (*authcore.I
 	id.Roles = append(slices.Clone(u.Roles), r.grants.roles(id)...)
 	slices.Sort(id.Roles)
 	id.Roles = slices.Compact(id.Roles)
-	return id, nil
 }
 
 // access answers who a session is and an access token that says so, good on this site and no longer than the session may

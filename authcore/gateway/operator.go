@@ -1,0 +1,102 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/password"
+	"github.com/caddy-authgate/authgate/authcore/wallet"
+)
+
+// Account is an account as its operator sees it.
+type Account struct {
+	authcore.User // its Roles are those stored and those granted in the configuration
+	Credentials   []authcore.Credential
+	// SuspendedUntil is when password sign-in is possible again after too many failures; zero where it is now.
+	SuspendedUntil time.Time
+}
+
+// ErrAmbiguousUser says that a name stands for several accounts, as a username of one and an address of another.
+var ErrAmbiguousUser = errors.New("the name stands for several accounts")
+
+// Account answers the account that an operator names, by id, username, confirmed e-mail address or linked wallet. It is
+// authcore.ErrUserNotFound where there is none, and ErrAmbiguousUser, with the ids, where an operator must choose.
+func (r *Realm) Account(ctx context.Context, name string) (Account, error) {
+	u, err := r.named(ctx, name)
+	if err != nil {
+		return Account{}, err
+	}
+	a := Account{User: u}
+	if a.Credentials, err = r.Stores.Credentials.CredentialsOf(ctx, u.ID); err != nil {
+		return Account{}, err
+	}
+	id := authcore.Identity{Email: u.Email}
+	r.fill(&id, u, a.Credentials)
+	a.Roles = id.Roles
+	a.SuspendedUntil, err = r.Suspended(ctx, u.ID)
+	return a, err
+}
+
+// named answers the user who has this name, whatever kind of name it is. An id goes before all else: a username may be
+// chosen so that it looks like the id of somebody else.
+func (r *Realm) named(ctx context.Context, name string) (authcore.User, error) {
+	u, err := r.Stores.Users.User(ctx, name)
+	if !errors.Is(err, authcore.ErrUserNotFound) {
+		return u, err
+	}
+	var found []authcore.User
+	for _, look := range []func(context.Context, string) (authcore.User, error){
+		r.Stores.Users.UserByUsername, r.userByEmail, r.userByWallet,
+	} {
+		u, err := look(ctx, name)
+		switch {
+		case errors.Is(err, authcore.ErrUserNotFound):
+		case err != nil:
+			return authcore.User{}, err
+		case !slices.ContainsFunc(found, func(other authcore.User) bool { return other.ID == u.ID }):
+			found = append(found, u)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return authcore.User{}, fmt.Errorf("gateway: operator: %w", authcore.ErrUserNotFound)
+	case 1:
+		return found[0], nil
+	}
+	ids := make([]string, len(found))
+	for i, u := range found {
+		ids[i] = u.ID
+	}
+	return authcore.User{}, fmt.Errorf("gateway: operator: %w: %s", ErrAmbiguousUser, strings.Join(ids, ", "))
+}
+
+func (r *Realm) userByEmail(ctx context.Context, text string) (authcore.User, error) {
+	email, err := password.ParseEmail(text)
+	if err != nil {
+		return authcore.User{}, authcore.ErrUserNotFound
+	}
+	return r.Stores.Users.UserByEmail(ctx, email)
+}
+
+// userByWallet answers the user to whom a wallet is linked, by its address or, for a contract wallet, by
+// eip155:<chain>:<address>.
+func (r *Realm) userByWallet(ctx context.Context, text string) (authcore.User, error) {
+	i := strings.LastIndexByte(text, ':') + 1
+	address, err := wallet.ParseAddress(text[i:])
+	if err != nil {
+		return authcore.User{}, authcore.ErrUserNotFound
+	}
+	c, err := r.Stores.Credentials.CredentialByKey(ctx, authcore.Wallet, text[:i]+address.String())
+	if errors.Is(err, authcore.ErrCredentialNotFound) {
+		return authcore.User{}, authcore.ErrUserNotFound
+	}
+	if err != nil {
+		return authcore.User{}, err
+	}
+	return r.Stores.Users.User(ctx, c.UserID)
+}
