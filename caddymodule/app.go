@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-authgate/authgate/authcore/gateway"
+	"github.com/caddy-authgate/authgate/authcore/mail"
 )
 
 // App is what all sites share: who has an account, which sign-ins are open, how one signs in.
@@ -29,6 +31,10 @@ type App struct {
 	Wallet WalletOptions `json:"wallet,omitzero"`
 	// Passkeys. They are on by default, on sites whose origin can have them.
 	Passkey *PasskeyOptions `json:"passkey,omitempty"`
+	// Sign-in with an e-mail address and a password. It is on where mail is configured.
+	Password *PasswordOptions `json:"password,omitempty"`
+	// How mail is sent. Default: none is.
+	Mail *MailOptions `json:"mail,omitempty"`
 	// Bound on the requests that begin or finish a sign-in, per client.
 	RateLimit RateLimitOptions `json:"rate_limit,omitzero"`
 
@@ -39,6 +45,8 @@ type App struct {
 	noticesByChallenges bool // see NoticeCarrier
 	realm               *gateway.Realm
 	release             []func() error
+	worker              *mail.Worker // nil: no mail is sent
+	working             sync.WaitGroup
 }
 
 // Grant gives a role to people by their wallets and confirmed e-mail addresses.
@@ -144,6 +152,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	config.Stores = lazyAccounts{a.accounts, counted}.stores()
 	config.Challenges = lazyChallenges{a.challenges, counted, a.noticesByChallenges}.stores()
+	if err := a.provisionMail(&config); err != nil {
+		return err
+	}
 	config.State = state.(*gateway.State)
 	config.ClientIP = clientIP
 	config.RequestURI = requestURI
@@ -269,6 +280,7 @@ func (a *App) realmConfig() (gateway.RealmConfig, error) {
 	}
 	var err error
 	config.Passkey, err = a.Passkey.config()
+	a.addMailed(&config)
 	return config, err
 }
 
@@ -291,7 +303,7 @@ func (a *App) Start() error {
 			return fmt.Errorf("a store of the new configuration cannot be used: %w", err)
 		}
 	}
-	go a.work()
+	a.working.Go(a.work)
 	return nil
 }
 
@@ -322,6 +334,8 @@ func (a *App) work() {
 		}
 	}
 	a.logger.Debug("stores are ready")
+	a.working.Go(a.sendMails)
+	a.working.Go(func() { a.realm.Listen(a.ctx) })
 	each := time.NewTicker(time.Minute)
 	defer each.Stop()
 	for {
@@ -339,11 +353,13 @@ func (a *App) work() {
 // Stop does nothing: the work ends with the context, and requests that are under way still use the stores.
 func (a *App) Stop() error { return nil }
 
-// Cleanup gives back the stores. What the next configuration uses too stays open.
+// Cleanup gives back the stores, once the work is done with them: a mail on its way is noted as sent. What the next
+// configuration uses too stays open.
 func (a *App) Cleanup() error {
 	if a.realm != nil {
 		a.realm.Close()
 	}
+	a.working.Wait()
 	var errs []error
 	for _, give := range a.release {
 		errs = append(errs, give())

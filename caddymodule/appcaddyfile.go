@@ -57,17 +57,38 @@ func parseApp(d *caddyfile.Dispenser, before any) (any, error) {
 //			challenge_ttl     <duration>
 //		}
 //		passkey    off
+//		password {
+//			min_length  <characters>
+//			max_length  <bytes>
+//			lockout     <tries> <duration>
+//			confirm_ttl <duration>
+//			reset_ttl   <duration>
+//		}
+//		password   off
+//		mail {
+//			from      "<name> <address>"
+//			smtp      <host:port> {
+//				username <name>
+//				password <password>
+//				tls      starttls | implicit | off
+//			}
+//			templates <folder>
+//		}
 //		rate_limit <count> <duration> | off
 //	}
 //
 // See the fields of [App] for the meanings and defaults. Other names after store and challenge_store are those of guest
 // modules in the namespaces authgate.stores and authgate.challenge_stores.
+//
+// Passwords are on where mail is configured; their options without mail are an error. In the options of mail, placeholders
+// such as {env.SMTP_PASSWORD} and {file./run/secrets/smtp} are replaced when the configuration is loaded.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	if args := d.RemainingArgs(); len(args) > 0 {
 		return d.Errf("unexpected %q: the global option authgate takes a block only", args[0])
 	}
-	return parseBlock(d, "the global option authgate", []option{
+	var passwordAt *caddyfile.Dispenser
+	err := parseBlock(d, "the global option authgate", []option{
 		guestOption("store <backend>", "authgate.stores", &a.StoreRaw),
 		guestOption("challenge_store <backend>", "authgate.challenge_stores", &a.ChallengeStoreRaw),
 		textOption("registration invite | open", &a.Registration).checked(a.check),
@@ -75,8 +96,18 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		option{usage: "session { <options> }", block: true, parse: a.parseSession}.checked(a.check),
 		{usage: "wallet { <options> } | off", max: 1, block: true, parse: a.parseWallet},
 		{usage: "passkey { <options> } | off", max: 1, block: true, parse: a.parsePasskey},
+		option{usage: "password { <options> } | off", max: 1, block: true, parse: a.parsePassword}.
+			checked(func() error { return a.Password.check() }).notingPlace(&passwordAt),
+		option{usage: "mail { <options> }", block: true, parse: a.parseMail}.checked(func() error { return a.Mail.checkComplete() }),
 		option{usage: "rate_limit <count> <duration> | off", min: 1, max: 2, parse: a.parseRateLimit}.checked(a.check),
 	})
+	if err != nil {
+		return err
+	}
+	if err := a.checkMailed(); err != nil {
+		return passwordAt.WrapErr(err)
+	}
+	return nil
 }
 
 // check makes a realm that nobody uses: so each option is checked by the gateway itself, at its line.

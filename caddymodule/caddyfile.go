@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -126,6 +127,19 @@ func durationOption(name string, into *caddy.Duration) option {
 		parse: func(d *caddyfile.Dispenser, args []string) (err error) {
 			*into, err = parseDuration(d, args[0])
 			return err
+		},
+	}
+}
+
+// countOption is an option whose one argument is a number of things, at least one.
+func countOption(usage string, into *int) option {
+	return option{
+		usage: usage, min: 1, max: 1,
+		parse: func(d *caddyfile.Dispenser, args []string) (err error) {
+			if *into, err = strconv.Atoi(args[0]); err != nil || *into <= 0 {
+				return d.Errf("%q is no number; write: %s", args[0], usage)
+			}
+			return nil
 		},
 	}
 }

@@ -67,6 +67,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.logger = ctx.Slogger()
 	site.Pages, site.Identified = sitePages(), identified
+	if err := app.(*App).checkMethods(h.Methods); err != nil {
+		return fmt.Errorf("methods: %w", err)
+	}
 	h.gateway, err = gateway.New(app.(*App).realm, site)
 	return err
 }

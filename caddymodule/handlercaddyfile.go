@@ -34,7 +34,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	authgate [<matcher>] {
 //		origin        <url>
 //		path          <path>
-//		methods       passkey wallet
+//		methods       passkey wallet password
 //		cookie_domain <domain>
 //		allow         anyone | signed_in | role <role>... | user <user>... [<path>...] { … }
 //		deny          [<path>...] { … }
@@ -44,7 +44,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //
 // origin is scheme, host and port as browsers show them, https but on this machine; default: the site's address, where
 // it has exactly one with a host. path is where the gateway's own routes are mounted, default /auth. methods are the
-// sign-in methods offered, default all that are on and work on this origin. cookie_domain makes one sign-in good for all hosts below it. The
+// sign-in methods offered, default all that are on and work on this origin; password is on where mail is configured. cookie_domain makes one sign-in good for all hosts below it. The
 // rules are read from the top; see [Rule]. header adds an identity header, whose value may have the placeholders
 // {subject} {username} {name} {email} {roles} {wallet} {methods}; headers off leaves out the default ones.
 //
@@ -121,6 +121,9 @@ func (p *handlerParser) options() []option {
 		textOption("origin https://<host>", &h.Origin).notingPlace(&p.originAt),
 		textOption("path <path>", &h.Path).checked(func() error { return p.check(gateway.Site{Path: h.Path}) }),
 		listOption("methods <sign-in method>...", &h.Methods).checked(func() error {
+			if err := p.app.checkMethods(h.Methods); err != nil {
+				return fmt.Errorf("methods: %w", err)
+			}
 			return p.check(gateway.Site{Methods: signInMethods(h.Methods)})
 		}),
 		textOption("cookie_domain <domain>", &h.CookieDomain).notingPlace(&p.cookieAt),

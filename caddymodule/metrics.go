@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,8 +17,11 @@ type metrics struct {
 	decisions *prometheus.HistogramVec
 	signIns   *prometheus.CounterVec
 	odd       *prometheus.CounterVec
+	lockouts  prometheus.Counter
 	stores    *prometheus.HistogramVec
 	failures  *prometheus.CounterVec
+	mails     mailMetrics
+	hashing   hashMetrics
 
 	decided map[string]prometheus.Observer // by outcome; read-only, so that a decision looks up and allocates nothing
 }
@@ -40,6 +44,10 @@ func newMetrics() *metrics {
 			Name: "caddy_authgate_odd_passkeys_total",
 			Help: "Passkeys that behaved oddly: sign_count_refused (there may be a copy), sign_count_went_back, backup_eligibility_changed, backup_state_changed.",
 		}, []string{"event"}),
+		lockouts: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "caddy_authgate_lockouts_total",
+			Help: "How often password sign-in to an account was suspended after too many failures.",
+		}),
 		stores: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "caddy_authgate_store_operation_seconds",
 			Help:    "Time of store operations, waiting for the store to open included.",
@@ -49,6 +57,8 @@ func newMetrics() *metrics {
 			Name: "caddy_authgate_store_failures_total",
 			Help: "Store operations that failed because the store could not do them.",
 		}, []string{"operation"}),
+		mails:   newMailMetrics(),
+		hashing: newHashMetrics(),
 		decided: make(map[string]prometheus.Observer),
 	}
 	for _, outcome := range []string{"allow", "sign_in", "step_up", "forbidden", "bad_request", "unavailable"} {
@@ -59,7 +69,8 @@ func newMetrics() *metrics {
 
 // register adds the collectors to the registry of a configuration.
 func (m *metrics) register(registry *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{m.decisions, m.signIns, m.odd, m.stores, m.failures} {
+	collectors := []prometheus.Collector{m.decisions, m.signIns, m.odd, m.lockouts, m.stores, m.failures}
+	for _, c := range slices.Concat(collectors, m.mails.collectors(), m.hashing.collectors()) {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
 			return err
@@ -84,6 +95,14 @@ func (m *metrics) SignedIn(method authcore.Method, outcome string) {
 
 // PasskeyOdd implements gateway.Observer.
 func (m *metrics) PasskeyOdd(event string) { m.odd.WithLabelValues(event).Inc() }
+
+// Suspended implements gateway.Observer.
+func (m *metrics) Suspended() { m.lockouts.Inc() }
+
+// MailWritten implements gateway.Observer.
+func (m *metrics) MailWritten(kind authcore.MailKind) {
+	m.mails.written.WithLabelValues(string(kind)).Inc()
+}
 
 func (m *metrics) stored(operation string, took time.Duration, failed bool) {
 	m.stores.WithLabelValues(operation).Observe(took.Seconds())

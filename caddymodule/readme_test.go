@@ -52,7 +52,7 @@ func TestDocumentedCaddyfiles(t *testing.T) {
 func TestReadmeNamesWhatThereIs(t *testing.T) {
 	text := readme(t)
 	var names []string
-	for _, file := range []string{"appcaddyfile.go", "passkey.go", "handlercaddyfile.go", "metrics.go"} {
+	for _, file := range []string{"appcaddyfile.go", "passkey.go", "password.go", "mail.go", "handlercaddyfile.go", "metrics.go", "mailmetrics.go"} {
 		source, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -3,14 +3,19 @@ package caddymodule
 import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/caddy-authgate/authgate/caddymodule/command"
 )
 
 func init() {
+	caddy.RegisterModule(new(Admin))
 	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(new(Handler))
 	caddy.RegisterModule(new(SQLiteStore))
 	caddy.RegisterModule(new(MemoryChallengeStore))
 	caddy.RegisterModule(new(SQLChallengeStore))
+
+	command.Register()
 
 	httpcaddyfile.RegisterGlobalOption("authgate", parseApp)
 	httpcaddyfile.RegisterHandlerDirective("authgate", parseHandler)

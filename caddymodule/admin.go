@@ -1,0 +1,94 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/gateway"
+	"github.com/caddy-authgate/authgate/caddymodule/command"
+)
+
+// Admin answers the commands of `caddy authgate` on Caddy's admin endpoint. It has no state, since Caddy makes one before
+// the apps are there and keeps it when they are replaced.
+type Admin struct{}
+
+// CaddyModule names the module.
+func (Admin) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "admin.api.authgate", New: func() caddy.Module { return new(Admin) }}
+}
+
+// Routes implements caddy.AdminRouter.
+func (Admin) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{
+		{Pattern: command.UserShowPath, Handler: operate(showUser)},
+		{Pattern: command.UserUnlockPath, Handler: operate(unlockUser)},
+	}
+}
+
+const (
+	maxQuestion    = 64 << 10 // bytes
+	operateTimeout = 20 * time.Second
+)
+
+// operate is a route of the admin endpoint: it decodes the question, has it answered by the running configuration, and
+// encodes the answer.
+func operate[Question, Answer any](do func(context.Context, *gateway.Realm, Question) (Answer, error)) caddy.AdminHandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if r.Method != http.MethodPost {
+			w.Header().Set("Allow", http.MethodPost)
+			return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("only POST is answered here")}
+		}
+		var question Question
+		in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxQuestion))
+		in.DisallowUnknownFields()
+		if err := in.Decode(&question); err != nil {
+			return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: fmt.Errorf("the body is not understood: %w", err)}
+		}
+		realm, err := runningRealm()
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), operateTimeout)
+		defer cancel()
+		answer, err := do(ctx, realm, question)
+		if err != nil {
+			return caddy.APIError{HTTPStatus: operateStatus(err), Err: err}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		return json.NewEncoder(w).Encode(answer)
+	}
+}
+
+// runningRealm is that of the configuration that runs now.
+func runningRealm() (*gateway.Realm, error) {
+	app, err := caddy.ActiveContext().AppIfConfigured("authgate")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return nil, caddy.APIError{HTTPStatus: http.StatusConflict, Err: errors.New("the configuration that runs has no authgate in it")}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return app.(*App).realm, nil
+}
+
+// operateStatus tells commands what kind of error it is.
+func operateStatus(err error) int {
+	switch {
+	case errors.Is(err, authcore.ErrUnavailable):
+		return http.StatusServiceUnavailable
+	case errors.Is(err, authcore.ErrUserNotFound):
+		return http.StatusNotFound
+	case errors.Is(err, gateway.ErrAmbiguousUser):
+		return http.StatusConflict
+	}
+	return http.StatusInternalServerError
+}
+
+var _ caddy.AdminRouter = Admin{}
