@@ -20,6 +20,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"regexp"
 	"strconv"
 
 	"github.com/caddy-authgate/authgate/authcore/gateway"
@@ -49,11 +50,16 @@ type words struct {
 // New answers the pages. It panics where the embedded files are at odds with each other, which the tests rule out.
 func New() *Pages {
 	p := &Pages{pages: map[string]page{}, assets: map[string][]byte{}}
-	base := template.Must(template.New("base.html").Funcs(template.FuncMap{"say": say}).ParseFS(files, "templates/base.html", "templates/methods.html"))
+	base := template.Must(template.New("base.html").ParseFS(files, "templates/base.html", "templates/methods.html", "templates/fields.html"))
 	for name, texts := range map[string][]string{
-		"sign-in": {"methods", "sign-in"},
-		"account": {"methods", "account"},
-		"error":   {"error"},
+		"sign-in":  {"common", "passkey", "wallet", "password", "sign-in"},
+		"account":  {"common", "passkey", "wallet", "password", "account"},
+		"register": {"common", "passkey", "password", "register"},
+		"forgot":   {"common", "password", "forgot"},
+		"activate": {"common", "password", "mailed-link", "activate"},
+		"reset":    {"common", "password", "mailed-link", "reset"},
+		"email":    {"common", "password", "mailed-link", "email"},
+		"error":    {"error"},
 	} {
 		t := template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html"))
 		var w words
@@ -66,7 +72,7 @@ func New() *Pages {
 		p.pages[name] = page{template: t, words: w}
 	}
 	for _, f := range must(fs.Glob(files, "assets/*")) {
-		p.assets[path.Base(f)] = must(files.ReadFile(f))
+		p.assets[path.Base(f)] = lean(must(files.ReadFile(f)))
 	}
 	return p
 }
@@ -116,6 +122,13 @@ func (p *Pages) ServeAsset(w http.ResponseWriter, r *http.Request, name string) 
 		w.Write(body)
 	}
 }
+
+// inner is what a browser has no use for: comments that have lines of their own, and indentation. No string in the assets
+// spans lines.
+var inner = regexp.MustCompile(`(?m)^[ \t]*(?://.*)?\n|^[ \t]+|^/\*.*\*/\n`)
+
+// lean answers an asset without what only its authors need.
+func lean(asset []byte) []byte { return inner.ReplaceAll(asset, nil) }
 
 func must[T any](v T, err error) T {
 	if err != nil {

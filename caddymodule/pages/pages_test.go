@@ -5,6 +5,7 @@ import (
 	"html"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -15,6 +16,8 @@ import (
 	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/gateway"
 )
+
+var every = []authcore.Method{authcore.Passkey, authcore.Wallet, authcore.Password}
 
 const alice = "0x52908400098527886E0F7030069857D2E4169EE7"
 
@@ -261,7 +264,7 @@ func TestPagesFitTheContentSecurityPolicy(t *testing.T) {
 // A page with everything it loads stays below 60 KB, and everything it loads is there.
 func TestPageWeight(t *testing.T) {
 	p := New()
-	reference := regexp.MustCompile(`(?:/assets/|from '\./)([a-z-]+\.[a-z]+)`)
+	reference := regexp.MustCompile(`(?:/assets/|from '\./|import\('\./)([a-z-]+\.[a-z]+)`)
 	for name, body := range everyPage(t) {
 		weight, queue, seen := len(body), []string{body}, map[string]bool{}
 		for _, m := range regexp.MustCompile(`data-method="([a-z]+)"`).FindAllStringSubmatch(body, -1) {
@@ -296,15 +299,21 @@ func TestPageWeight(t *testing.T) {
 // everyPage answers each page in a form that shows most of it.
 func everyPage(t *testing.T) map[string]string {
 	id := identity()
-	id.Username, id.Name = "alice", "Alice"
+	id.Username, id.Name, id.Email = "alice", "Alice", "alice@example.com"
 	pages := map[string]string{}
-	methods := []authcore.Method{authcore.Passkey, authcore.Wallet}
 	for name, p := range map[string]gateway.Page{
-		"sign-in": {Name: "sign-in", Methods: methods, ReturnTo: "/x", Registration: true},
-		"step-up": {Name: "sign-in", Methods: methods, Identity: id},
-		"account": {Name: "account", Methods: methods, Identity: id},
-		"error":   {Name: "error", Status: 403, Identity: id, Problem: &gateway.Error{Code: "forbidden"}},
+		"sign-in":          {Name: "sign-in", ReturnTo: "/x", Registration: true},
+		"step-up":          {Name: "sign-in", Identity: id},
+		"account":          {Name: "account", Identity: id},
+		"register":         {Name: "register", ReturnTo: "/x", Registration: true},
+		"forgot":           {Name: "forgot"},
+		"activate":         {Name: "activate"},
+		"reset":            {Name: "reset"},
+		"email":            {Name: "email", Identity: id},
+		"email signed out": {Name: "email"},
+		"error":            {Name: "error", Status: 403, Identity: id, Problem: &gateway.Error{Code: "forbidden"}},
 	} {
+		p.Methods, p.Mail, p.MinLength = every, true, 12
 		pages[name] = serve(t, p).Body.String()
 	}
 	return pages
@@ -314,13 +323,18 @@ func everyPage(t *testing.T) map[string]string {
 // a table of one entry a line.
 func TestScriptTexts(t *testing.T) {
 	p := New()
-	says := regexp.MustCompile(`\bsay\('(\w+)'|(?m:^\t+\S+: '(\w+)',$)`)
-	methods := []string{"page.js", "attempts.js", "passkey.js", "webauthn.js", "wallet.js"}
+	says := regexp.MustCompile(`\bsay\('(\w+)'|(?m:^\S+: '(\w+)',$)`)
+	methods := []string{"passkey.js", "webauthn.js", "wallet.js", "password.js"}
 	for name, modules := range map[string][]string{
-		"sign-in": append([]string{"sign-in.js"}, methods...),
-		"account": append([]string{"account.js", "credentials.js"}, methods...),
+		"sign-in":  append([]string{"sign-in.js"}, methods...),
+		"account":  append([]string{"account.js", "credentials.js", "settings.js"}, methods...),
+		"register": {"ask-mail.js", "mailed.js", "passkey.js", "webauthn.js"},
+		"forgot":   {"ask-mail.js", "mailed.js"},
+		"activate": {"mailed-link.js", "mailed.js"},
+		"reset":    {"mailed-link.js", "mailed.js"},
+		"email":    {"mailed-link.js", "mailed.js"},
 	} {
-		var source string
+		source := string(p.assets["page.js"]) + string(p.assets["attempts.js"]) + string(p.assets["fields.js"])
 		for _, m := range modules {
 			source += string(p.assets[m])
 		}
@@ -346,7 +360,10 @@ func TestScriptTexts(t *testing.T) {
 // Texts that no template says are left over.
 func TestPageTexts(t *testing.T) {
 	for name, pg := range New().pages {
-		source := string(must(files.ReadFile("templates/"+name+".html"))) + string(must(files.ReadFile("templates/methods.html")))
+		source := string(must(files.ReadFile("templates/"+name+".html"))) + string(must(os.ReadFile("fields.go")))
+		for _, shared := range []string{"methods", "fields"} {
+			source += string(must(files.ReadFile("templates/" + shared + ".html")))
+		}
 		for key := range pg.words.Page {
 			_, ofKind, _ := strings.Cut(key, ".")
 			built := name == "error" && (ofKind != "" || key == "soon" || strings.HasPrefix(key, "in")) || strings.HasSuffix(key, "Method")

@@ -93,6 +93,34 @@ func (v *view) addresses() (all []string) {
 // Offers reports whether a sign-in method is offered.
 func (v *view) Offers(m authcore.Method) bool { return slices.Contains(v.Methods, m) }
 
+// Opens reports whether somebody who is signed out may open an account with an e-mail address.
+func (v *view) Opens() bool {
+	return v.Identity == nil && v.Offers(authcore.Password) && (v.Registration || v.ByGrant)
+}
+
+// Compact reports whether the sign-in page begins with a form for e-mail address and password. Passkeys are suggested in its
+// fields then, and need none of their own; accounts are opened on another page.
+func (v *view) Compact() bool {
+	return v.Name == "sign-in" && v.Identity == nil && v.Offers(authcore.Password)
+}
+
+// Divides reports whether other methods follow that form.
+func (v *view) Divides() bool { return v.Compact() && len(v.Methods) > 1 }
+
+// Registers reports whether the page is the one to open an account.
+func (v *view) Registers() bool { return v.Name == "register" }
+
+// AsksUsername reports whether there is a field for the username beside passkeys.
+func (v *view) AsksUsername() bool { return v.Identity == nil && !v.Compact() }
+
+// CreatesPasskey reports whether an account may be opened with a passkey.
+func (v *view) CreatesPasskey() bool { return v.Registration && v.AsksUsername() }
+
+// SetsPassword reports whether who is signed in can have a password: an address must be confirmed before.
+func (v *view) SetsPassword() bool {
+	return v.Offers(authcore.Password) && v.Identity != nil && v.Identity.Email != ""
+}
+
 // StepUp reports whether the sign-in page is for somebody who is signed in and must prove it anew.
 func (v *view) StepUp() bool { return v.Identity != nil }
 

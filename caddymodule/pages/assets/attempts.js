@@ -101,6 +101,15 @@ export function attempts(root, purpose) {
 	};
 }
 
+// complain tells what is wrong with a field, next to it; without words, that nothing is.
+export function complain(input, words = '') {
+	const problem = document.getElementById(`${input.id}-problem`);
+	if (!problem) return;
+	problem.textContent = words;
+	problem.hidden = !words;
+	input.ariaInvalid = words ? 'true' : null;
+}
+
 // common are the texts for what the gateway may refuse at every method, by the codes of its problem bodies.
 export const common = {
 	account_disabled: 'accountDisabled',

@@ -9,7 +9,8 @@ import { register, signal, supported } from './webauthn.js';
 const section = document.querySelector('[data-ways]');
 const list = section.querySelector('ul');
 const template = section.querySelector('template');
-const page = attempts(document.querySelector('main'), {});
+const page = attempts(document.querySelector('main'), { ending: { session: 'cookie' }, done() {} });
+const setPassword = section.querySelector('[data-set-password]');
 let credentials = [];
 
 const day = (time) => new Date(time).toLocaleDateString(locales, { dateStyle: 'medium' });
@@ -25,6 +26,7 @@ async function show() {
 	const passkeys = credentials.filter(({ kind }) => kind === 'passkey');
 	section.querySelector('[data-nudge]').hidden = passkeys.length !== 1 || passkeys[0].synced;
 	section.hidden = false;
+	if (setPassword) setPassword.hidden = credentials.some(({ kind }) => kind === 'password');
 	// Whoever keeps passkeys drops those that are not in this list: it must be complete, and is only sent as it came.
 	const { signals } = answer;
 	if (!signals) return;
@@ -41,6 +43,7 @@ function item(credential) {
 	const [rename, remove, form] = [find('[data-rename]'), find('[data-remove]'), find('form')];
 	const input = form.elements.name;
 	li.dataset.id = id;
+	li.dataset.kind = kind;
 	find('.name').textContent = name;
 	const what = [say(kind), kind === 'passkey' && provider, kind === 'passkey' && say(synced ? 'synced' : 'oneDevice')];
 	const [, chain] = /^eip155:(\d+):/.exec(credential.wallet) ?? [];
@@ -57,7 +60,12 @@ function item(credential) {
 		if (on) input.select();
 		else rename.focus();
 	};
-	rename.addEventListener('click', () => edit(true));
+	if (kind === 'password') {
+		rename.hidden = !setPassword;
+		rename.textContent = say('change');
+		rename.ariaLabel = say('changePassword');
+	}
+	rename.addEventListener('click', () => (kind === 'password' ? setPassword.click() : edit(true)));
 	find('[data-back]').addEventListener('click', () => edit(false));
 	form.addEventListener('keydown', ({ key }) => key === 'Escape' && edit(false));
 	form.addEventListener('submit', (event) => {
@@ -101,11 +109,12 @@ function really(name) {
 
 // change does what was asked for, after a fresh sign-in where the gateway wants one. Where it comes to nothing the focus
 // is where it began.
-async function change(origin, act) {
+async function change(origin, act, told = () => false) {
 	try {
 		await confirmed(act);
 	} catch (error) {
 		if (error.code === 'unauthenticated') return location.reload();
+		if (told(error)) return;
 		if (error.code !== 'over') tell(...words(error));
 		origin.focus();
 	}
@@ -123,6 +132,7 @@ async function confirmed(act) {
 
 const ofGateway = {
 	last_credential: 'lastOne',
+	email_required: 'emailRequired',
 	credential_not_found: 'gone',
 	invalid_request: 'nameRefused',
 	not_confirmed: 'notConfirmed',
@@ -177,12 +187,11 @@ const adder = section.querySelector('[data-add-passkey]');
 if (adder) {
 	adder.hidden = !supported;
 	const button = adder.querySelector('button');
-	page.purpose = { ending: { session: 'cookie' }, done() {} };
 	const make = async () => {
 		const name = adder.elements.name.value.trim();
 		const attempt = page.begin(button);
 		try {
-			attempt.step(say('passkeyPreparing'));
+			attempt.step(say('moment'));
 			await register(attempt, {}, name && { name });
 		} finally {
 			if (!attempt.over) attempt.end();
@@ -204,10 +213,12 @@ addWallet?.addEventListener('click', () => change(addWallet, async () => {
 }));
 
 const done = location.hash.slice(1);
-if (done === 'walletAdded' || done === 'walletRemoved') {
+if (['walletAdded', 'walletRemoved', 'emailConfirmed'].includes(done)) {
 	history.replaceState(null, '', location.pathname + location.search);
 	tell(say(done), 'good');
 }
+
+if (setPassword || document.querySelector('[data-new-email]')) (await import('./settings.js')).mount(page, change, show);
 
 try {
 	await show();

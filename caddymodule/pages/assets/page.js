@@ -60,7 +60,7 @@ export async function call(method, route, body) {
 	} catch {
 		throw new Refusal('network');
 	}
-	if (response.status === 204) return null;
+	if (response.status === 204 || response.status === 202) return null;
 	let answer;
 	try {
 		answer = await response.json();
@@ -93,6 +93,46 @@ export async function signOut(button) {
 	tabs.postMessage('signed-out');
 	const query = data.returnTo.length > 1 ? `?return_to=${encodeURIComponent(data.returnTo)}` : '';
 	location.replace(`${data.mount}/sign-in${query}#signed-out`);
+}
+
+// home answers a place on this origin: the one given, else the start page. The gateway has made it safe before; this is
+// the last door before the browser goes.
+export function home(place) {
+	const url = new URL(place || '/', location.origin);
+	return url.origin === location.origin ? url.href : '/';
+}
+
+// leave goes on after a sign-in. The gateway may have opened the session: the page stays busy until it is gone.
+export function leave(place) {
+	tell(say('done'), 'good');
+	tabs.postMessage('signed-in');
+	location.replace(home(place));
+}
+
+// goOn leaves a page that asks to sign in for a place, when that was done in another tab.
+export function goOn() {
+	tabs.addEventListener('message', ({ data: word }) => {
+		if (word === 'signed-in') location.replace(home(data.returnTo));
+	});
+}
+
+// store keeps a value in 'localStorage' or 'sessionStorage', which the application shares, or drops it (null); stored
+// answers it. A browser may refuse both.
+export function store(where, key, value) {
+	try {
+		if (value === null) window[where].removeItem(`authgate-${key}`);
+		else window[where].setItem(`authgate-${key}`, JSON.stringify(value));
+	} catch {
+		// nothing is kept then
+	}
+}
+
+export function stored(where, key) {
+	try {
+		return JSON.parse(window[where].getItem(`authgate-${key}`));
+	} catch {
+		return null;
+	}
 }
 
 // A page that the browser kept in memory may tell of a sign-in that is over: ask anew.

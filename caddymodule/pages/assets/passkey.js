@@ -1,6 +1,6 @@
 // Sign-in with a passkey, and accounts that begin with one.
 
-import { common } from './attempts.js';
+import { common, complain } from './attempts.js';
 import { Refusal, call } from './page.js';
 import { ask, forget, inWords, patiently, register, signal, supported } from './webauthn.js';
 
@@ -11,38 +11,40 @@ export function mount(section, page) {
 		section.querySelector('[data-unsupported]').hidden = false;
 		return;
 	}
-	const [signIn, create] = form.querySelectorAll('[data-starts]');
+	const create = form.querySelector('[data-create]');
+	const signIn = form.querySelector('[data-starts]:not([data-create])');
 	const { username } = form.elements;
-	const problem = form.querySelector('[data-problem]');
 
-	// The suggestions of the field are those of a call that waits. It must be over before another one begins.
-	const suggestions = username && suggest(async (begun, credential) => {
+	// The suggestions of a field are those of a call that waits. It must be over before another one begins.
+	const suggestions = document.querySelector('[autocomplete~=webauthn]') && suggest(async (begun, credential) => {
 		const attempt = page.begin(signIn);
 		await attemptTo(attempt, () => answer(attempt, begun, credential));
 		return attempt.over;
 	});
 
+	const use = () => start(signIn, async (attempt, wanted) => {
+		attempt.step(page.say('moment'));
+		const begun = await attempt.post('authentication/request', wanted);
+		attempt.step(page.say('passkeyUsing'));
+		await answer(attempt, begun, await patiently(attempt, 'get', begun.requestOptions.publicKey));
+	});
+	const make = () => start(create, (attempt, wanted) => {
+		attempt.step(page.say('moment'));
+		return register(attempt, wanted);
+	});
 	form.addEventListener('submit', (event) => {
 		event.preventDefault();
-		start(signIn, async (attempt, wanted) => {
-			attempt.step(page.say('passkeyPreparing'));
-			const begun = await attempt.post('authentication/request', wanted);
-			attempt.step(page.say('passkeyUsing'));
-			await answer(attempt, begun, await patiently(attempt, 'get', begun.requestOptions.publicKey));
-		});
+		signIn ? use() : make();
 	});
-	create?.addEventListener('click', () => start(create, (attempt, wanted) => {
-		attempt.step(page.say('passkeyPreparing'));
-		return register(attempt, wanted);
-	}));
-	username?.addEventListener('input', () => complain());
+	if (signIn) create?.addEventListener('click', make);
+	username?.addEventListener('input', () => complain(username));
 	// Until here nothing could be sent, which the browser would do in its own way.
 	for (const button of form.querySelectorAll('[data-starts]')) button.disabled = false;
 
 	async function start(button, act) {
 		if (document.body.hasAttribute('data-busy')) return;
 		const name = username?.value.trim();
-		complain();
+		if (username) complain(username);
 		suggestions?.stop();
 		const attempt = page.begin(button);
 		await attemptTo(attempt, () => act(attempt, name ? { username: name } : {}));
@@ -65,21 +67,15 @@ export function mount(section, page) {
 		} catch (error) {
 			const own = username && ofUsername[error.code];
 			attempt.fail(...(own ? [] : explain(error, page)));
-			if (own) complain(page.say(own));
+			if (own) {
+				complain(username, page.say(own));
+				username.focus();
+			}
 		}
-	}
-
-	// complain tells what is wrong with the username, next to it.
-	function complain(words = '') {
-		if (!username) return;
-		problem.textContent = words;
-		problem.hidden = !words;
-		username.ariaInvalid = words ? 'true' : null;
-		if (words) username.focus();
 	}
 }
 
-// suggest has the browser suggest its passkeys in the field for the username (autofill). Such a call may wait for hours,
+// suggest has the browser suggest its passkeys in the field for the username or the address (autofill). Such a call may wait for hours,
 // but a challenge does not: it is renewed after three quarters of its life, unless nobody looks, and then when somebody
 // looks again. chosen is given what came, and answers whether it was of no use.
 function suggest(chosen) {

@@ -4,29 +4,13 @@
 // A method is a <section data-method='x'> of the page and a module x.js that exports mount(section, page).
 
 import { attempts } from './attempts.js';
-import { call, data, say, signOut, tabs, tell } from './page.js';
+import { call, data, goOn, leave, say, signOut, tell } from './page.js';
 
-// The gateway may have opened the session: the page stays busy until it is gone.
-const leave = (place) => {
-	tell(say('done'), 'good');
-	tabs.postMessage('signed-in');
-	location.replace(home(place));
-};
 const page = attempts(document.querySelector('main'), data.user
 	? { prefix: 'step-up/', ending: {}, done: () => leave(data.returnTo) }
 	: { ending: { session: 'cookie', return_to: data.returnTo }, done: (answer) => leave(answer.return_to) });
 
-// home answers a place on this origin: the one given, else the start page. The gateway has made it safe before; this is
-// the last door before the browser goes.
-function home(place) {
-	const url = new URL(place || '/', location.origin);
-	return url.origin === location.origin ? url.href : '/';
-}
-
-// Somebody who signed in in another tab need not do it here.
-tabs.addEventListener('message', ({ data: word }) => {
-	if (word === 'signed-in') location.replace(home(data.returnTo));
-});
+goOn();
 
 for (const button of document.querySelectorAll('[data-sign-out]')) {
 	button.addEventListener('click', () => signOut(button));
