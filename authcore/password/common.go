@@ -3,14 +3,95 @@ package password
 import (
 	"slices"
 	"strings"
+	"sync"
 )
 
-// listed are words that passwords are often made of, forwards and backwards.
-var listed = bothWays(strings.Fields(commonWords))
+// foretold is what passwords are often made of, so that it can be looked up from any place in one. It never changes.
+var foretold = sync.OnceValue(func() lexicon {
+	l := lexicon{walks: map[[leastWalk]rune][][]rune{}}
+	for _, word := range bothWays(strings.Fields(commonWords)) {
+		l.words.add(word)
+	}
+	for _, walk := range bothWays(strings.Fields(knownOrders)) {
+		for from := range len(walk) - leastWalk + 1 {
+			start := [leastWalk]rune(walk[from:])
+			l.walks[start] = append(l.walks[start], walk[from:])
+		}
+	}
+	return l
+})
 
-// walks are the ways that fingers go over keyboards, and the orders that everybody knows, in both directions.
-var walks = bothWays(strings.Fields(knownOrders))
+type lexicon struct {
+	words trie
+	// walks are all ends of the ways that fingers go over keyboards, and of the orders that everybody knows, by how they
+	// begin.
+	walks map[[leastWalk]rune][][]rune
+}
 
+// leastWalk is how many steps make a walk: two keys side by side are in many words.
+const leastWalk = 3
+
+// trie is a set of words.
+type trie struct {
+	next map[rune]*trie
+	ends bool // a word ends here
+}
+
+func (t *trie) add(word []rune) {
+	for _, r := range word {
+		if t.next == nil {
+			t.next = map[rune]*trie{}
+		}
+		if t.next[r] == nil {
+			t.next[r] = &trie{}
+		}
+		t = t.next[r]
+	}
+	t.ends = true
+}
+
+// match calls found with the length of every word with which the text begins, where some letters may be written as the
+// digits and signs that look like them.
+func (t *trie) match(text []rune, length int, found func(int)) {
+	if t.ends {
+		found(length)
+	}
+	if length == len(text) {
+		return
+	}
+	if next := t.next[text[length]]; next != nil {
+		next.match(text, length+1, found)
+	}
+	for _, letter := range looksLike(text[length]) {
+		if next := t.next[letter]; next != nil {
+			next.match(text, length+1, found)
+		}
+	}
+}
+
+func looksLike(sign rune) string {
+	switch sign {
+	case '0':
+		return "o"
+	case '1', '!', '|':
+		return "il"
+	case '3', '€':
+		return "e"
+	case '4', '@':
+		return "a"
+	case '5', '$':
+		return "s"
+	case '7', '+':
+		return "t"
+	case '8':
+		return "b"
+	case '9':
+		return "g"
+	}
+	return ""
+}
+
+// bothWays answers words forwards and backwards.
 func bothWays(words []string) [][]rune {
 	var all [][]rune
 	for _, word := range words {
@@ -32,7 +113,7 @@ qwertyuiop[]\ asdfghjkl;' zxcvbnm,./ qwertyuiopasdfghjklzxcvbnm qwertzuiopü asd
 qazwsxedcrfvtgbyhnujmikolp 1qay2wsx3edc4rfv5tgb6zhn7ujm !@#$%^&*()_+ !"§$%&/()=? 147258369 159753 789456123 13579 24680 112233445566778899
 `
 
-// commonWords holds what tops lists of leaked passwords, and the words that are put before digits to make one longer.
+// commonWords are what tops lists of leaked passwords, and the words that are put before digits to make one longer.
 const commonWords = `
 password passwd pass passcode passphrase passwort kennwort geheim motdepasse contraseña contrasena clave senha parola
 wachtwoord heslo haslo hasło salasana lösenord losenord adgangskode пароль secret default changeme change please letmein

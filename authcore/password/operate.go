@@ -26,6 +26,18 @@ func (p *Passwords) Device(ctx context.Context, userID string) (string, error) {
 	return p.newDevice(userID, r)
 }
 
+// Holds reports whether a device token is one for the password that a user has now. A session that was opened after SignIn
+// is worth nothing where it is not: the password was changed, and the sessions of then ended, in between. Its error is
+// authcore.ErrUnavailable.
+func (p *Passwords) Holds(ctx context.Context, userID, token string) (bool, error) {
+	a, err := p.withPassword(ctx, authcore.User{ID: userID}, nil)
+	if err != nil {
+		return false, err
+	}
+	_, is := a.record.deviceNonce(userID, token)
+	return is, nil
+}
+
 // Suspended answers until when password sign-in of a user is suspended for browsers that did not sign in before; the zero
 // time where it is not. Its error is authcore.ErrUnavailable.
 func (p *Passwords) Suspended(ctx context.Context, userID string) (until time.Time, err error) {

@@ -1,7 +1,6 @@
 package password
 
 import (
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -12,6 +11,9 @@ import (
 // the list, a walk over the keyboard, a year, a repetition count as few, however long they are: password123456789 has
 // four.
 const leastPieces = 7
+
+// maxJudged is how many characters are judged: what begins with so many that are foretold is weak, whatever follows.
+const maxJudged = 128
 
 // The prices of what is foretold, in pieces.
 const (
@@ -40,10 +42,14 @@ func (p *Passwords) checkNew(password, email string) error {
 	if len(text) < p.minLength() {
 		return &WeakError{Common}
 	}
-	if pieces(text, addressParts(email)) < leastPieces {
+	text = text[:min(len(text), maxJudged)]
+	var own trie
+	addAddress(&own, email)
+	if pieces(text, &own) < leastPieces {
 		return &WeakError{Common}
 	}
-	if pieces(text, append(addressParts(email), siteParts(p.Sites)...)) < leastPieces {
+	addSites(&own, p.Sites)
+	if pieces(text, &own) < leastPieces {
 		return &WeakError{Site}
 	}
 	return nil
@@ -70,71 +76,49 @@ func unit(text []rune) int {
 }
 
 // pieces answers the least number of pieces that the text can be put together from.
-func pieces(text []rune, own [][]rune) int {
+func pieces(text []rune, own *trie) int {
+	known := foretold()
 	least := make([]int, len(text)+1) // for the beginnings of the text
 	for i := range least {
 		least[i] = i
 	}
 	for at := range text {
+		rest := text[at:]
 		take := func(length, price int) {
 			least[at+length] = min(least[at+length], least[at]+price)
 		}
 		take(1, 1)
-		for _, word := range own {
-			if startsWith(text[at:], word) {
-				take(len(word), ownPiece)
+		own.match(rest, 0, func(n int) { take(n, ownPiece) })
+		known.words.match(rest, 0, func(n int) { take(n, listedPiece) })
+		if len(rest) >= leastWalk {
+			for _, walk := range known.walks[[leastWalk]rune(rest)] {
+				for n := range alike(rest, walk) {
+					take(n+1, listedPiece)
+				}
 			}
 		}
-		for _, word := range listed {
-			if startsWith(text[at:], word) {
-				take(len(word), listedPiece)
-			}
-		}
-		for _, walk := range walks {
-			for n := walked(text[at:], walk); n > 2; n-- {
-				take(n, listedPiece)
-			}
-		}
-		if isYear(text[at:]) {
+		if isYear(rest) {
 			take(4, listedPiece)
 		}
-		for n := 1; n <= min(at, len(text)-at, maxRepeat); n++ {
-			if slices.Equal(text[at-n:at], text[at:at+n]) {
-				take(repeated(text, at, n), repeatPiece)
+		for n := 1; n <= min(at, maxRepeat); n++ {
+			if again := alike(rest, text[at-n:]); again >= n {
+				take(again, repeatPiece)
 			}
 		}
 	}
 	return least[len(text)]
 }
 
-const (
-	maxRepeat   = 32  // how long a unit is looked for within a password
-	maxRepeated = 256 // how much of its repetitions are one piece, so that no password is long work
-)
+// maxRepeat is how long a unit is looked for within a password.
+const maxRepeat = 32
 
-// repeated answers for how long the text goes on at a place to repeat the n characters before it.
-func repeated(text []rune, at, n int) int {
-	end := at
-	for end < min(len(text), at+maxRepeated) && text[end] == text[end-n] {
-		end++
+// alike answers for how long two texts are the same.
+func alike(a, b []rune) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
 	}
-	return end - at
-}
-
-// walked answers how far the text follows a walk, from wherever on it.
-func walked(text, walk []rune) int {
-	longest := 0
-	for from, r := range walk {
-		if r != text[0] {
-			continue
-		}
-		n := 1
-		for n < len(text) && from+n < len(walk) && text[n] == walk[from+n] {
-			n++
-		}
-		longest = max(longest, n)
-	}
-	return longest
+	return n
 }
 
 func isYear(text []rune) bool {
@@ -144,63 +128,25 @@ func isYear(text []rune) bool {
 	return '0' <= text[2] && text[2] <= '9' && '0' <= text[3] && text[3] <= '9' && (text[0] == '1') == (text[1] == '9')
 }
 
-// startsWith reports whether the text begins with the word, where some letters are written as the digits and signs that
-// look like them.
-func startsWith(text, word []rune) bool {
-	if len(text) < len(word) {
-		return false
-	}
-	for i, r := range word {
-		if text[i] != r && !looksLike(text[i], r) {
-			return false
-		}
-	}
-	return true
-}
-
-func looksLike(sign, letter rune) bool {
-	switch sign {
-	case '0':
-		return letter == 'o'
-	case '1', '!', '|':
-		return letter == 'i' || letter == 'l'
-	case '3', '€':
-		return letter == 'e'
-	case '4', '@':
-		return letter == 'a'
-	case '5', '$':
-		return letter == 's'
-	case '7', '+':
-		return letter == 't'
-	case '8':
-		return letter == 'b'
-	case '9':
-		return letter == 'g'
-	}
-	return false
-}
-
 // leastPart is the shortest part of a name that is looked for: two letters are in many words.
 const leastPart = 3
 
-// addressParts are the pieces of an address that its owner would think of.
-func addressParts(email string) [][]rune {
+// addAddress adds the pieces of an address that its owner would think of.
+func addAddress(own *trie, email string) {
 	local, domain, _ := strings.Cut(email, "@")
-	return parts(email, local, domain, strings.NewReplacer(".", "", "-", "", "_", "", "+", "").Replace(local), domainName(domain))
+	own.addParts(email, local, strings.NewReplacer(".", "", "-", "", "_", "", "+", "").Replace(local), domain, domainName(domain))
 }
 
-// siteParts are the names of the site, as they are, without spaces, and for hosts without what all hosts have.
-func siteParts(sites []string) [][]rune {
-	var all []string
+// addSites adds the names of the site: as they are, without spaces, and word by word, or label by label.
+func addSites(own *trie, sites []string) {
 	for _, site := range sites {
 		site = strings.ToLower(norm.NFKC.String(site))
 		if _, host, isURL := strings.Cut(site, "://"); isURL {
 			site = host
 		}
-		all = append(all, site, strings.ReplaceAll(site, " ", ""), domainName(site))
-		all = append(all, strings.FieldsFunc(site, func(r rune) bool { return strings.ContainsRune(" .:-_/", r) })...)
+		own.addParts(site, strings.ReplaceAll(site, " ", ""))
+		own.addParts(strings.FieldsFunc(site, func(r rune) bool { return strings.ContainsRune(" .:-_/", r) })...)
 	}
-	return parts(all...)
 }
 
 // domainName answers the label before the last one: "example" of app.example.com.
@@ -209,12 +155,10 @@ func domainName(domain string) string {
 	return labels[max(0, len(labels)-2)]
 }
 
-func parts(names ...string) [][]rune {
-	var all [][]rune
+func (t *trie) addParts(names ...string) {
 	for _, name := range names {
 		if part := []rune(name); len(part) >= leastPart {
-			all = append(all, part)
+			t.add(part)
 		}
 	}
-	return all
 }
