@@ -121,6 +121,14 @@ func TestBackendHasNoPartInTheDeviceCookie(t *testing.T) {
 	}
 }
 
+func TestReplaceCookieKeepsTheDeviceCookie(t *testing.T) {
+	h := http.Header{"Set-Cookie": {"__Host-authgate=old", "__Host-authgate-device=d; Path=/", "app=1"}}
+	replaceCookie(h, "__Host-authgate=new")
+	if got := strings.Join(h["Set-Cookie"], "|"); got != "__Host-authgate-device=d; Path=/|app=1|__Host-authgate=new" {
+		t.Errorf("%q", got)
+	}
+}
+
 // The session cookie is renewed and replaced now and then; the other one stays as it is.
 func TestDeviceCookieOutlivesSessions(t *testing.T) {
 	h := build(t, passwordsOn)

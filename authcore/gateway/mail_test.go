@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -127,6 +128,33 @@ func TestWakeAfterAMail(t *testing.T) {
 		t.Errorf("observer: %q", h.seen.told)
 	}
 }
+
+// A transaction that lost against another one is tried again, and may have no mail to write then.
+func TestWakeForWhatWasStored(t *testing.T) {
+	woken := false
+	tx := mailing{Transactions: again{}, wake: func() { woken = true }}
+	first := true
+	err := tx.Transact(t.Context(), func(s authcore.Stores) error {
+		if first {
+			first = false
+			return s.Outbox.AddMail(t.Context(), authcore.SealedMail{})
+		}
+		return nil
+	})
+	if err != nil || woken {
+		t.Errorf("woken: %v, %v", woken, err)
+	}
+}
+
+// again is transactions that are all tried twice, on an outbox that takes anything.
+type again struct{ authcore.Outbox }
+
+func (a again) Transact(_ context.Context, f func(authcore.Stores) error) error {
+	_ = f(authcore.Stores{Outbox: a})
+	return f(authcore.Stores{Outbox: a})
+}
+
+func (again) AddMail(context.Context, authcore.SealedMail) error { return nil }
 
 // One client has mails sent to address after address, or the same one: a mailbox is filled, and the sender of the site is
 // a spammer to everybody.

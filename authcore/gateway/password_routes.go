@@ -97,6 +97,15 @@ func (g *Gateway) signInPassword(w http.ResponseWriter, r *http.Request, v *visi
 		return err
 	}
 	end.device = proof.Device
+	// The threat: the owner sets a new password while somebody who knows the old one signs in, after it was compared and
+	// before there is a session that could be ended.
+	end.holds = func(ctx context.Context) error {
+		holds, err := g.passwords.Holds(ctx, proof.UserID, proof.Device)
+		if err == nil && !holds {
+			err = password.ErrInvalidCredentials
+		}
+		return err
+	}
 	return g.signIn(w, r, v, proof.UserID, authcore.MethodUse{Method: authcore.Password}, end)
 }
 
@@ -191,7 +200,7 @@ func (g *Gateway) changePassword(w http.ResponseWriter, r *http.Request, v *visi
 	g.realm.haveEnded(ctx, ended)
 	if v.via == byCookie {
 		if device := g.newDevice(ctx, u.ID); device != "" {
-			replaceDevice(w.Header(), g.cookie.setDevice(device))
+			w.Header().Add("Set-Cookie", g.cookie.setDevice(device))
 		}
 	}
 	w.WriteHeader(http.StatusNoContent)

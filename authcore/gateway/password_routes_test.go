@@ -436,6 +436,30 @@ func TestResetEndsAllSessionsAtOnce(t *testing.T) {
 	h.knock(alice, alicesPassword, "").refused(401, "invalid_credentials")
 }
 
+// Somebody who knows the old password signs in at the very moment in which the owner sets a new one: the password was
+// compared already, and the session is opened after all others were ended.
+func TestSignInThatOverlapsAReset(t *testing.T) {
+	h := build(t, passwordsOn)
+	h.person(alice, alicesPassword)
+	key := h.forgot(alice)
+	h.faults.before("CreateSession", func() error {
+		h.faults.repair()
+		h.reset(key, newPassword, "").ok(new(signedInView))
+		return nil
+	})
+	a := h.knock(alice, alicesPassword, withCookie).refused(401, "invalid_credentials")
+	if len(a.Header()["Set-Cookie"]) > 0 {
+		t.Errorf("%q", a.Header()["Set-Cookie"])
+	}
+	u, err := h.store.Stores().Users.UserByEmail(t.Context(), alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if open, err := h.store.SessionsOf(t.Context(), u.ID, h.now); err != nil || len(open) != 1 {
+		t.Errorf("%d sessions are open, want that of the reset: %v", len(open), err)
+	}
+}
+
 func TestChangeOfPassword(t *testing.T) {
 	h := build(t, passwordsOn)
 	old := h.person(alice, alicesPassword)
@@ -677,6 +701,42 @@ func TestPasswordsWhileTheStoreIsDown(t *testing.T) {
 	h.reset(reset, newPassword, "").ok(new(signedInView))
 }
 
+// Guessing passwords and keys is counted with all other tries to sign in.
+func TestPasswordRoutesAreRateLimited(t *testing.T) {
+	h := build(t, passwordsOn, func(c *RealmConfig, _ *Site) { c.RateLimit = RateLimit{Count: 1, Window: 10 * time.Second} })
+	message := h.challenge(newSigner(1))
+	h.now = h.now.Add(10 * time.Second)
+	var v signedInView
+	h.do("POST", "challenge/sign", solution(newSigner(1), message, "")).ok(&v)
+	h.from("192.0.2.7:1", "POST", "challenge/create", `{}`).ok(new(map[string]any))
+	for _, route := range stateChanging {
+		if strings.HasPrefix(route, "challenge/") || route == "token/refresh" || route == "sign-out" {
+			continue
+		}
+		r := h.request("POST", route, `{}`, v.bearer()...)
+		r.RemoteAddr = "192.0.2.7:2"
+		h.serve(r).refused(429, "too_many_requests")
+	}
+}
+
+// Who somebody is cannot be told while the store is down. To sign in all the same would leave the session that is to be
+// replaced as it is.
+func TestPasswordSignInOfWhoCannotBeToldApart(t *testing.T) {
+	h := build(t, passwordsOn)
+	h.person(bob, bobsPassword)
+	activate, reset := h.asked(alice, alicesPassword), h.forgot(bob)
+	planted := h.signInCookie(newSigner(1))
+	h.now = h.now.Add(6 * time.Minute)
+	h.faults.breakDown("Session")
+	h.knock(bob, bobsPassword, withCookie, planted...).refused(503, "unavailable")
+	h.do("POST", "password/activate", fmt.Sprintf(`{"key":%q}`, activate), planted...).refused(503, "unavailable")
+	h.reset(reset, newPassword, withCookie, planted...).refused(503, "unavailable")
+	h.do("GET", "reset", "", planted...).refused(503, "unavailable")
+	h.faults.repair()
+	h.do("POST", "password/activate", fmt.Sprintf(`{"key":%q}`, activate), planted...).ok(new(signedInView))
+	h.reset(reset, newPassword, withCookie, planted...).ok(new(signedInView))
+}
+
 // Programs that shut out clients who guess read one line of the log for each refused sign-in, whatever the method. What
 // was typed is not in it.
 func TestRefusedSignInsAreInTheLog(t *testing.T) {
@@ -713,9 +773,14 @@ func TestRefusedSignInsAreInTheLog(t *testing.T) {
 			}
 		}
 	}
+	// Whoever is asked for more, or chooses another password, guesses nothing.
 	h.log.Reset()
+	h.do("POST", "password/register", fmt.Sprintf(`{"email":%q,"password":%q}`, bob, bobsPassword)).accepted()
+	h.do("POST", "password/activate", fmt.Sprintf(`{"key":%q,"receipt":""}`, keyOf(h.mail(authcore.MailConfirm, bob)))).refused(403, "password_required")
+	h.reset(h.forgot(alice), "short", "").refused(400, "weak_password")
+	h.now = h.now.Add(10 * time.Second)
 	h.knock(alice, alicesPassword, "").ok(new(signedInView))
-	if strings.Contains(h.log.String(), "refused") {
+	if strings.Contains(h.log.String(), "sign-in refused") {
 		t.Errorf("%s", h.log)
 	}
 }

@@ -85,7 +85,7 @@ type Observer interface {
 	PasskeyOdd(event string)
 	// Suspended is told each time that password sign-in to an account is suspended.
 	Suspended()
-	// MailWritten is told each mail that goes into the outbox, decoys included.
+	// MailWritten is told each mail that is made for the outbox, decoys included.
 	MailWritten(kind authcore.MailKind)
 }
 

@@ -150,7 +150,7 @@ func (g *Gateway) observed(m authcore.Method, do serve) serve {
 		if err != nil {
 			e := asError(err)
 			outcome = e.Code
-			if e.Status < http.StatusInternalServerError { // what could not be checked was no guess
+			if isRefusal(e) {
 				g.realm.Logger.LogAttrs(r.Context(), slog.LevelWarn, "sign-in refused", slog.String("code", e.Code),
 					slog.String("method", string(m)), slog.String("client", g.realm.ClientIP(r).String()))
 			}
@@ -158,6 +158,16 @@ func (g *Gateway) observed(m authcore.Method, do serve) serve {
 		g.realm.Observer.SignedIn(m, outcome)
 		return err
 	}
+}
+
+// isRefusal tells a sign-in that was refused from one that could not be checked, and from one that goes on with what was
+// asked for: whoever looks for a password that is good enough is not guessing one.
+func isRefusal(e *Error) bool {
+	switch e.Code {
+	case "weak_password", "password_required", "step_up_required":
+		return false
+	}
+	return e.Status < http.StatusInternalServerError
 }
 
 // either serves who is signed in by the first, and who is not by the second.
@@ -190,11 +200,5 @@ func setOwnHeaders(h http.Header) {
 // replaceCookie sets the session cookie, instead of one that was set before in this answer. The device cookie stays.
 func replaceCookie(h http.Header, value string) {
 	dropCookies(h, func(name string) bool { return isAmong(sessionCookies, name) })
-	h["Set-Cookie"] = append(h["Set-Cookie"], value)
-}
-
-// replaceDevice does the same with the device cookie.
-func replaceDevice(h http.Header, value string) {
-	dropCookies(h, func(name string) bool { return isAmong(deviceCookies, name) })
 	h["Set-Cookie"] = append(h["Set-Cookie"], value)
 }

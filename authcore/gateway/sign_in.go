@@ -44,6 +44,9 @@ type ending struct {
 	cookie   bool   // with a session cookie; else with tokens
 	returnTo string // as the client wrote it, not safe yet
 	device   string // by which a browser is known again, with the session cookie; may be empty
+	// holds is asked once the session is open, which by then ends with all others of its user: whether what was proven is
+	// still so. It may be nil.
+	holds func(context.Context) error
 }
 
 func (o *object) ending() ending {
@@ -82,7 +85,7 @@ func (g *Gateway) signIn(w http.ResponseWriter, r *http.Request, v *visitor, use
 	if err != nil {
 		return err
 	}
-	id, access, expires, err := g.access(ctx, s)
+	id, access, expires, err := g.proven(ctx, s, end)
 	if err != nil {
 		// Nobody will ever hold its secret. Where this fails too, the session expires.
 		_ = g.realm.sessions.End(context.WithoutCancel(ctx), s.ID)
@@ -94,12 +97,22 @@ func (g *Gateway) signIn(w http.ResponseWriter, r *http.Request, v *visitor, use
 	g.endReplaced(ctx, v)
 	replaceCookie(w.Header(), g.newCookie(s, secret, access))
 	if end.device != "" {
-		replaceDevice(w.Header(), g.cookie.setDevice(end.device))
+		w.Header().Add("Set-Cookie", g.cookie.setDevice(end.device))
 	}
 	return writeJSON(w, r, struct {
 		User     userView `json:"user"`
 		ReturnTo string   `json:"return_to"`
 	}{viewUser(id), g.safeReturn(end.returnTo)})
+}
+
+// proven answers what access does, where what opened the session still holds.
+func (g *Gateway) proven(ctx context.Context, s authcore.Session, end ending) (*authcore.Identity, string, time.Time, error) {
+	if end.holds != nil {
+		if err := end.holds(ctx); err != nil {
+			return nil, "", time.Time{}, err
+		}
+	}
+	return g.access(ctx, s)
 }
 
 // endReplaced ends the session whose cookie is about to be replaced. The new sign-in does not depend on it.
