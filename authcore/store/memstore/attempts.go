@@ -19,8 +19,8 @@ const defaultMaxAttempts = 1 << 18
 
 // Attempts counts tries in memory, for a bounded number of keys.
 //
-// A full store first forgets windows that ended, then the key with the fewest tries, of several the one that came first,
-// and those that are suspended last of all. Refusing to count would let a flood of keys shut out everybody; forgetting the
+// A full store first forgets windows that ended, then the key with the fewest tries, of several the one that came first:
+// so those that are suspended last of all. Refusing to count would let a flood of keys shut out everybody; forgetting the
 // oldest or a random key would let it wash away the lockout that it is working against. So keys made up by the hundred
 // thousand push out each other, and the count of an account under attack stays. Rate limits and lockouts are counted apart:
 // to be counted for a rate limit costs a request, for a lockout the hash of a password, and the cheap must not push out
@@ -47,15 +47,11 @@ type attempt struct {
 	key   [2]uint64
 	count uint32
 	place uint32 // in expiry
-	rung  uint32 // of tries
-	link         // on it
+	link         // on the rung of tries
 }
 
-const (
-	// topRung is where all stand who tried as often or more: enough to tell them from the many who tried once.
-	topRung       = 255
-	suspendedRung = topRung + 1
-)
+// topRung is where all stand who tried as often or more: enough to tell them from the many who tried once.
+const topRung = 255
 
 // NewAttempts answers an empty counter.
 func NewAttempts(cfg AttemptsConfig) *Attempts {
@@ -107,7 +103,6 @@ func (s *Attempts) CountLockout(ctx context.Context, key string, l authcore.Lock
 	}
 	t.count(slot)
 	if int(t.entries.at(slot).count) >= l.Tries {
-		t.stand(slot, suspendedRung)
 		t.until(slot, now.Add(l.Suspend))
 	} else {
 		t.until(slot, now.Add(l.Forget))
@@ -180,15 +175,9 @@ func (t *tally) begin(key [2]uint64, now, until time.Time) uint32 {
 func (t *tally) count(slot uint32) {
 	e := t.entries.at(slot)
 	if e.count < math.MaxUint32 {
+		t.tries.move(slot, rung(e.count), rung(e.count+1))
 		e.count++
-		t.stand(slot, min(e.count, topRung))
 	}
-}
-
-func (t *tally) stand(slot, rung uint32) {
-	e := t.entries.at(slot)
-	t.tries.move(slot, int(e.rung), int(rung))
-	e.rung = rung
 }
 
 func (t *tally) until(slot uint32, at time.Time) {
@@ -217,7 +206,7 @@ func (t *tally) drop(slot uint32) {
 	e := t.entries.at(slot)
 	t.keys.remove(slot)
 	t.expiry.remove(int(e.place))
-	t.tries.remove(slot, int(e.rung))
+	t.tries.remove(slot, rung(e.count))
 	t.entries.give(slot)
 }
 
@@ -230,5 +219,7 @@ func (t *tally) find(key [2]uint64) uint32 {
 func (t *tally) hash(key string) [2]uint64 {
 	return [2]uint64{maphash.String(t.seeds[0], key), maphash.String(t.seeds[1], key)}
 }
+
+func rung(count uint32) int { return int(min(count, topRung)) }
 
 var _ authcore.AttemptCounter = (*Attempts)(nil)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-authgate/authgate/authcore"
 )
 
 func try(t testing.TB, s *Attempts, key string, now time.Time, want int) {
@@ -34,6 +36,45 @@ func TestFloodOfKeysForgetsNoLockout(t *testing.T) {
 	// Of keys with the same count the first goes first.
 	try(t, s, "made up 99999", noon, 2)
 	try(t, s, "made up 99900", noon, 1)
+}
+
+// Somebody locks an account, and then has keys counted by the hundred thousand so that it is open again: requests of many
+// clients, which cost little, and passwords for addresses that nobody has, each with all the tries there are.
+func TestFloodOfKeysEndsNoSuspension(t *testing.T) {
+	s := NewAttempts(AttemptsConfig{Max: 100})
+	lockout := authcore.Lockout{Tries: 5, Suspend: time.Minute, Forget: time.Hour}
+	guess := func(key string, want int) {
+		t.Helper()
+		got, err := s.CountLockout(t.Context(), key, lockout, noon)
+		if err != nil || got.Count != want {
+			t.Fatalf("%s: got %v, %v; want %d", key, got, err, want)
+		}
+	}
+	for i := range 5 {
+		guess("suspended", i+1)
+	}
+	for i := range 4 {
+		guess("nearly", i+1)
+	}
+	for i := range 1000 {
+		for n := range 300 {
+			try(t, s, fmt.Sprint("client ", i), noon, n+1)
+		}
+		for n := range 3 {
+			guess(fmt.Sprint("made up ", i), n+1)
+		}
+	}
+	guess("nearly", 5)
+	for i := range 1000 {
+		for n := range 4 {
+			guess(fmt.Sprint("made up later ", i), n+1)
+		}
+	}
+	guess("suspended", 6)
+	guess("nearly", 6)
+	if s.windows.entries.used != 100 || s.lockouts.entries.used != 100 {
+		t.Fatalf("%d and %d keys are kept", s.windows.entries.used, s.lockouts.entries.used)
+	}
 }
 
 func TestFullForgetsEndedWindowsFirst(t *testing.T) {

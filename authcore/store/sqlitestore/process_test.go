@@ -80,6 +80,7 @@ func writeForever(path string) error {
 				return err
 			}},
 			{"ended", func() error { return accounts.Sessions.EndSession(ctx, name) }},
+			{"mailed", func() error { return mailed(ctx, accounts, i) }},
 		} {
 			if err := change.do(); err != nil {
 				return fmt.Errorf("%s: %w", change.name, err)
@@ -89,12 +90,30 @@ func writeForever(path string) error {
 	}
 }
 
+// mailed renames a user, writes a mail about it and tells everybody, or nothing of all that.
+func mailed(ctx context.Context, accounts authcore.Stores, i int) error {
+	return accounts.Transactions.Transact(ctx, func(s authcore.Stores) error {
+		u, err := s.Users.User(ctx, fmt.Sprint("u", i))
+		if err != nil {
+			return err
+		}
+		u.Name = "told"
+		if err := s.Users.UpdateUser(ctx, u); err != nil {
+			return err
+		}
+		if err := s.Notices.Notify(ctx, authcore.Notice{Kind: authcore.NoticeUserChanged, Subject: u.ID}); err != nil {
+			return err
+		}
+		return s.Outbox.AddMail(ctx, authcore.SealedMail{ID: u.ID, Sealed: []byte{1}, Created: noon, Due: noon})
+	})
+}
+
 // Whatever was acknowledged is there after kill -9: nobody is registered in vain, and no spent challenge and no ended
 // session comes back.
 func TestKilledItKeepsWhatItAcknowledged(t *testing.T) {
 	for round := range 3 {
 		path := filepath.Join(t.TempDir(), "test.db")
-		last := map[string]int{"created": -1, "opened": -1, "asked": -1, "counted": -1, "answered": -1, "ended": -1}
+		last := map[string]int{"created": -1, "opened": -1, "asked": -1, "counted": -1, "answered": -1, "ended": -1, "mailed": -1}
 		cmd, out := child(t, "write", path)
 		lines := bufio.NewScanner(out)
 		for n := 0; lines.Scan(); n++ {
@@ -144,9 +163,33 @@ func check(t *testing.T, path string, last map[string]int) {
 			t.Errorf("challenge %d: %v", i, err)
 		}
 	}
+	checkMailed(t, accounts, last)
 	got, err := short.Attempts.CountAttempt(ctx, "key", time.Hour, noon)
 	if err != nil || got.Count < last["counted"]+2 {
 		t.Errorf("attempts: %v, %v; want at least %d", got, err, last["counted"]+2)
+	}
+}
+
+// checkMailed demands what was acknowledged of the transactions, and of the last one all or nothing.
+func checkMailed(t *testing.T, accounts authcore.Stores, last map[string]int) {
+	t.Helper()
+	ctx := t.Context()
+	waiting, err := accounts.Outbox.ClaimMails(ctx, 10_000, noon, noon.Add(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mails := map[string]bool{}
+	for _, m := range waiting {
+		mails[m.ID] = true
+	}
+	for i := range last["created"] + 1 {
+		u, err := accounts.Users.User(ctx, fmt.Sprint("u", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if told := u.Name == "told"; told != mails[u.ID] || !told && i <= last["mailed"] {
+			t.Errorf("user %d: renamed %v, mailed %v, the last acknowledged is %d", i, told, mails[u.ID], last["mailed"])
+		}
 	}
 }
 

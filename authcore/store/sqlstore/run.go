@@ -75,7 +75,7 @@ func pause(ctx context.Context, n int) bool {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
+		return ctx.Err() == nil // of two that are ready any may be taken
 	case <-ctx.Done():
 		return false
 	}

@@ -10,8 +10,9 @@ import (
 	"github.com/caddy-authgate/authgate/authcore"
 )
 
-// transactRetries is how often a transaction is tried again. It meets more of others than a statement does.
-const transactRetries = 10
+// transactRetries is how often a transaction is tried again, at most and within the deadline. It meets more of others than a
+// statement does.
+const transactRetries = 20
 
 // Transact implements authcore.Transactions. On a database that has one writer at a time everybody else who writes waits for
 // the end, so f does no work that takes long; and for the same reason it must not ask this store but by what it is given.
@@ -21,7 +22,7 @@ func (s *Store) Transact(ctx context.Context, f func(authcore.Stores) error) err
 	}
 	for n := 1; ; n++ {
 		err, again := s.transact(ctx, f)
-		if !again || n > transactRetries || !pause(ctx, n) {
+		if !again || n > transactRetries || !pause(ctx, min(n, 5)) {
 			return err
 		}
 	}

@@ -4,7 +4,8 @@
 //
 // Where a contract leaves an edge open, the suite closes it:
 //
-//   - An id that is stored already (user, credential, session, key) is ErrConflict, and nothing is stored.
+//   - An id that is stored already (user, credential, session, key, mail) is ErrConflict, and nothing is stored; so is the key
+//     of a confirmation that is stored for somebody else.
 //   - Version is stored as given at creation, so that what was created can be updated without reading it again.
 //   - A user without a username is one whom no username finds; there may be many of them.
 //   - A session is opened for a user who is there, else ErrUserNotFound, and never changes hands.
@@ -12,6 +13,10 @@
 //   - Times come back in UTC, at the precision of a microsecond or better; nil and empty lists are the same.
 //   - A context that is over: an error for which errors.Is holds with both ctx.Err() and authcore.ErrUnavailable, and
 //     nothing is changed.
+//   - Of a username and an address that both belong to others, ErrUsernameTaken is said.
+//   - What was claimed comes back as it is stored then: due at until, this claim counted.
+//   - Who lowers the number of tries of a lockout suspends those who are over it for as long as they would be remembered.
+//   - What is refused in a transaction leaves nothing of itself, and the transaction goes on.
 //   - Challenge.Client is for the store and need not come back.
 package storetest
 
@@ -63,10 +68,21 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		run("sessions", sessionTests)
 		run("keys", keyTests)
 		run("accounts", accountTests)
+		run("e-mail addresses", emailTests)
+		run("confirmations", confirmationTests)
+		run("outbox", outboxTests)
+		run("transactions", transactionTests)
 	}
 	if short {
 		run("challenges", challengeTests)
 		run("attempts", attemptTests)
+		run("lockouts", lockoutTests)
+	}
+	if probe.Stores.Notices != nil || probe.ChallengeStores.Notices != nil {
+		run("notices", noticeTests)
+	}
+	if probe.Stores.Notices != nil {
+		run("notices of transactions", transactionNoticeTests)
 	}
 }
 
@@ -113,7 +129,8 @@ func (t *T) peer(i int) Subject {
 
 // verdicts are the errors of which a store answers exactly one where it answers one.
 var verdicts = []error{
-	authcore.ErrUnavailable, authcore.ErrConflict, authcore.ErrUserNotFound, authcore.ErrUsernameTaken,
+	authcore.ErrUnavailable, authcore.ErrConflict, authcore.ErrUserNotFound, authcore.ErrUsernameTaken, authcore.ErrEmailTaken,
+	authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired,
 	authcore.ErrCredentialNotFound, authcore.ErrCredentialInUse, authcore.ErrLastCredential,
 	authcore.ErrChallengeNotFound, authcore.ErrChallengeExpired, authcore.ErrChallengeLimit, authcore.ErrSessionNotFound,
 }

@@ -37,6 +37,21 @@ var flawed = map[string]struct {
 	"attempts are read and then written": {func(s *storetest.Subject) {
 		s.ChallengeStores.Attempts = &uncounted{AttemptCounter: s.ChallengeStores.Attempts, counts: map[string]authcore.Attempts{}}
 	}, "attempts/many_at_once_are_all_counted"},
+	"a transaction is none": {func(s *storetest.Subject) {
+		s.Stores.Transactions = loose{s.Stores}
+	}, "transactions/where_it_fails_half-way,_nothing_happened"},
+	"an address is compared without case": {func(s *storetest.Subject) {
+		s.Stores.Users = folding{s.Stores.Users}
+	}, "e-mail_addresses/a_user_is_found_by_the_address,_as_it_is_written"},
+	"a confirmation is read and then deleted": {func(s *storetest.Subject) {
+		s.Stores.Confirmations = peeking{s.Stores.Confirmations}
+	}, "confirmations/of_many_at_once_one_gets_it"},
+	"a mail is anybody's to delete": {func(s *storetest.Subject) {
+		s.Stores.Outbox = forgetful{s.Stores.Outbox}
+	}, "outbox/who_claimed_it_before_can_do_nothing_with_it"},
+	"a suspension is prolonged by tries": {func(s *storetest.Subject) {
+		s.ChallengeStores.Attempts = prolonging{s.ChallengeStores.Attempts}
+	}, "lockouts/the_last_try_begins_the_suspension,_which_no_try_prolongs"},
 	"a session comes back": {func(s *storetest.Subject) {
 		s.Stores.Sessions = upserting{s.Stores.Sessions}
 	}, "sessions/an_ended_session_never_comes_back"},
@@ -134,6 +149,56 @@ func (s *uncounted) ClearAttempts(ctx context.Context, key string) error {
 	defer s.mu.Unlock()
 	delete(s.counts, key)
 	return nil
+}
+
+// loose calls f with stores that do everything at once.
+type loose struct{ authcore.Stores }
+
+func (s loose) Transact(ctx context.Context, f func(authcore.Stores) error) error {
+	if err := ctx.Err(); err != nil {
+		return errors.Join(authcore.ErrUnavailable, err)
+	}
+	stores := s.Stores
+	stores.Transactions, stores.Health = nil, nil
+	return f(stores)
+}
+
+type folding struct{ authcore.Users }
+
+func (s folding) UserByEmail(ctx context.Context, email string) (authcore.User, error) {
+	return s.Users.UserByEmail(ctx, strings.ToLower(email))
+}
+
+type peeking struct{ authcore.Confirmations }
+
+func (s peeking) ConsumeConfirmation(ctx context.Context, purpose authcore.ConfirmationPurpose, keyHash [32]byte, now time.Time) (authcore.Confirmation, error) {
+	c, err := s.Confirmation(ctx, purpose, keyHash)
+	if err != nil || !now.Before(c.Expires) {
+		return s.Confirmations.ConsumeConfirmation(ctx, purpose, keyHash, now)
+	}
+	runtime.Gosched()
+	return c, s.DeleteConfirmation(ctx, purpose, c.Subject)
+}
+
+type forgetful struct{ authcore.Outbox }
+
+func (s forgetful) DeleteMail(ctx context.Context, m authcore.SealedMail) error {
+	for ; m.Tries < 10; m.Tries++ {
+		if err := s.Outbox.DeleteMail(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type prolonging struct{ authcore.AttemptCounter }
+
+func (s prolonging) CountLockout(ctx context.Context, key string, l authcore.Lockout, now time.Time) (authcore.Attempts, error) {
+	a, err := s.AttemptCounter.CountLockout(ctx, key, l, now)
+	if a.Count > l.Tries {
+		a.Reset = now.Add(l.Suspend).UTC()
+	}
+	return a, err
 }
 
 type upserting struct{ authcore.Sessions }
