@@ -67,7 +67,7 @@ var ports struct {
 
 // freePort answers a port of 127.0.0.1 that is free for TCP and UDP, and below those that the system gives to outgoing
 // connections, so that none of these takes it before Caddy does.
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	ports.Lock()
 	defer ports.Unlock()
