@@ -15,27 +15,27 @@ import (
 	"github.com/caddy-authgate/authgate/authcore"
 )
 
-// A count is stored as "<count> <reset> <suspended>": reset in microseconds, suspended 1 or 0. Scripts hand times on as
-// text, as Lua would write so large a number with an exponent; as numbers they are compared, which it does exactly.
+// A count is stored as "<count> <reset>", reset in microseconds. Scripts hand times on as text, as Lua would write so large
+// a number with an exponent; as numbers they are compared, which it does exactly.
 const readCount = `
-local count, reset, suspended = 0, '0', '0'
+local count, reset = 0, '0'
 local stored = redis.call('GET', KEYS[1])
 if stored then
-	local c, r, s = string.match(stored, '^(%d+) (%-?%d+) ([01])$')
+	local c, r = string.match(stored, '^(%d+) (%-?%d+)$')
 	if not c then return redis.error_reply('ERR what is stored is no count') end
-	if tonumber(r) > tonumber(ARGV[1]) then count, reset, suspended = tonumber(c), r, s end
+	if tonumber(r) > tonumber(ARGV[1]) then count, reset = tonumber(c), r end
 end
 `
 
 // countAttempt is given now, the end of a window that begins now, and the TTL for that.
 const countAttempt = readCount + `
 if count == 0 then
-	reset = ARGV[2]
-	redis.call('SET', KEYS[1], '1 ' .. reset .. ' 0', 'PX', ARGV[3])
-	return '1 ' .. reset .. ' 0'
+	stored = '1 ' .. ARGV[2]
+	redis.call('SET', KEYS[1], stored, 'PX', ARGV[3])
+else
+	stored = string.format('%.0f', count + 1) .. ' ' .. reset
+	redis.call('SET', KEYS[1], stored, 'KEEPTTL')
 end
-stored = string.format('%.0f', count + 1) .. ' ' .. reset .. ' 0'
-redis.call('SET', KEYS[1], stored, 'KEEPTTL')
 return stored
 `
 
@@ -43,15 +43,11 @@ return stored
 // each followed by its TTL.
 const countLockout = readCount + `
 local tries = tonumber(ARGV[2])
-if suspended == '1' then return ARGV[2] + 1 .. ' ' .. reset .. ' 1' end
+if count >= tries then return string.format('%.0f', tries + 1) .. ' ' .. reset end
 count = count + 1
 local ttl
-if count >= tries then
-	count, reset, suspended, ttl = tries, ARGV[3], '1', ARGV[4]
-else
-	reset, ttl = ARGV[5], ARGV[6]
-end
-stored = string.format('%.0f', count) .. ' ' .. reset .. ' ' .. suspended
+if count == tries then reset, ttl = ARGV[3], ARGV[4] else reset, ttl = ARGV[5], ARGV[6] end
+stored = string.format('%.0f', count) .. ' ' .. reset
 redis.call('SET', KEYS[1], stored, 'PX', ttl)
 return stored
 `
@@ -116,7 +112,7 @@ func (s *Store) ClearAttempts(ctx context.Context, key string) error {
 
 func parseCount(what, stored string) (authcore.Attempts, error) {
 	parts := strings.Fields(stored)
-	if len(parts) == 3 {
+	if len(parts) == 2 {
 		count, err := strconv.Atoi(parts[0])
 		reset, err2 := strconv.ParseInt(parts[1], 10, 64)
 		if err == nil && err2 == nil {

@@ -33,12 +33,22 @@ func conform(t *testing.T, c Config) {
 	})
 }
 
-func TestOneServer(t *testing.T) { conform(t, oneServer(servers.Redis(t))) }
+func TestOneServer(t *testing.T) {
+	t.Parallel()
+	conform(t, oneServer(servers.Redis(t)))
+}
 
-func TestCluster(t *testing.T) { conform(t, clusterOf(servers.RedisCluster(t))) }
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	conform(t, clusterOf(servers.RedisCluster(t)))
+}
 
 func TestClusterWithReplicas(t *testing.T) {
+	t.Parallel()
 	conform(t, clusterOf(servers.RedisClusterWithReplicas(t)))
 }
 
-func TestSentinel(t *testing.T) { conform(t, sentinelOf(servers.RedisSentinel(t))) }
+func TestSentinel(t *testing.T) {
+	t.Parallel()
+	conform(t, sentinelOf(servers.RedisSentinel(t)))
+}

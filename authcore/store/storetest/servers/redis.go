@@ -50,7 +50,7 @@ func redis(t testing.TB, name string, first, args []string) *RedisServer {
 		argv[i] = strings.NewReplacer("{dir}", dir, "{port}", strconv.Itoa(port)).Replace(argv[i])
 	}
 	if i := slices.Index(argv, "--requirepass"); i >= 0 {
-		s.args = []string{"--no-auth-warning", "-a", argv[i+1]}
+		s.Password(argv[i+1])
 	}
 	addr := fmt.Sprint("127.0.0.1:", port)
 	greet := !slices.Contains(args, "--tls-port")
@@ -89,6 +89,11 @@ func (s *RedisServer) URL() string { return "redis://" + s.Addr }
 
 // Dir is where the server keeps everything.
 func (s *RedisServer) Dir() string { return s.p.dir }
+
+// Password is what Command shows from now on.
+func (s *RedisServer) Password(password string) {
+	s.args = []string{"--no-auth-warning", "-a", password}
+}
 
 // Command answers what redis-cli prints for a command.
 func (s *RedisServer) Command(args ...string) string {

@@ -1,0 +1,178 @@
+//go:build unix
+
+package redisstore
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/store/storetest/servers"
+)
+
+// The primary dies just after it took challenges out. Its successor must not have them any more, and has those that were
+// not answered yet.
+func TestFailoverSpendsNothingTwice(t *testing.T) {
+	t.Parallel()
+	set := servers.RedisSentinel(t)
+	s := open(t, sentinelOf(set))
+	const many = 200
+	for i := range many {
+		create(t, s, fmt.Sprint("spent ", i))
+		create(t, s, fmt.Sprint("open ", i))
+	}
+	waitForReplica(t, s)
+	for i := range many {
+		consume(t, s, fmt.Sprint("spent ", i), nil)
+	}
+	set.Primary.Kill()
+	down(t, s, 1500*time.Millisecond)
+	failOver(t, s)
+	for i := range many {
+		consume(t, s, fmt.Sprint("spent ", i), authcore.ErrChallengeNotFound)
+		consume(t, s, fmt.Sprint("open ", i), nil)
+	}
+}
+
+// The replica hangs, so a challenge is taken out on the primary alone. That must not count: when the primary dies and
+// the replica goes on, the challenge may be there again, and then the answer counts once.
+func TestConsumeWaitsForReplica(t *testing.T) {
+	t.Parallel()
+	set := servers.RedisSentinel(t)
+	s := open(t, sentinelOf(set))
+	create(t, s, "a")
+	create(t, s, "b")
+	waitForReplica(t, s)
+	set.Replica.Pause()
+	began := time.Now()
+	consume(t, s, "a", authcore.ErrUnavailable)
+	if err := s.Notify(t.Context(), authcore.Notice{Kind: "k", Subject: "s"}); !errors.Is(err, authcore.ErrUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Fatalf("took %v", took)
+	}
+	set.Primary.Kill()
+	set.Replica.Resume()
+	failOver(t, s)
+	// What the replica had in its socket it does when it wakes up, so it may have heard of it at last.
+	if _, err := s.ConsumeChallenge(t.Context(), authcore.HashSecret("a"), binding, noon); err != nil && !errors.Is(err, authcore.ErrChallengeNotFound) {
+		t.Fatal(err)
+	}
+	consume(t, s, "a", authcore.ErrChallengeNotFound)
+	consume(t, s, "b", nil)
+}
+
+// A replica that hangs for good must not keep everybody out for good.
+func TestSilentReplicaIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	set := servers.RedisSentinel(t)
+	s := open(t, sentinelOf(set))
+	create(t, s, "a")
+	waitForReplica(t, s)
+	set.Replica.Pause()
+	began := time.Now()
+	for i := 0; ; i++ {
+		name := fmt.Sprint(i)
+		create(t, s, name)
+		_, err := s.ConsumeChallenge(t.Context(), authcore.HashSecret(name), binding, noon)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, authcore.ErrUnavailable) || time.Since(began) > silence+3*time.Second {
+			t.Fatalf("got %v after %v", err, time.Since(began))
+		}
+	}
+	if took := time.Since(began); took < silence-2*time.Second {
+		t.Fatalf("not waited for after %v", took)
+	}
+	// From now on it costs nothing.
+	began = time.Now()
+	create(t, s, "z")
+	consume(t, s, "z", nil)
+	if took := time.Since(began); took > 200*time.Millisecond {
+		t.Errorf("took %v", took)
+	}
+}
+
+// The Sentinel is gone, which is nothing to the servers that it watched.
+func TestWithoutSentinel(t *testing.T) {
+	t.Parallel()
+	set := servers.RedisSentinel(t)
+	s := open(t, sentinelOf(set))
+	create(t, s, "a")
+	set.Kill()
+	consume(t, s, "a", nil)
+	create(t, s, "b")
+	consume(t, s, "b", nil)
+}
+
+// A primary of a Cluster dies, and a replica takes its place.
+func TestClusterFailover(t *testing.T) {
+	t.Parallel()
+	nodes := servers.RedisClusterWithReplicas(t)
+	s := open(t, clusterOf(nodes))
+	const many = 100
+	for i := range many {
+		create(t, s, fmt.Sprint("spent ", i))
+		create(t, s, fmt.Sprint("open ", i))
+	}
+	for i := range many {
+		consume(t, s, fmt.Sprint("spent ", i), nil)
+	}
+	for _, n := range nodes {
+		if role := n.Command("role"); role[:6] == "master" {
+			n.Kill()
+			break
+		}
+	}
+	began := time.Now()
+	for i := range many {
+		for {
+			_, err := s.ConsumeChallenge(t.Context(), authcore.HashSecret(fmt.Sprint("spent ", i)), binding, noon)
+			if errors.Is(err, authcore.ErrChallengeNotFound) {
+				break
+			}
+			if !errors.Is(err, authcore.ErrUnavailable) || time.Since(began) > 20*time.Second {
+				t.Fatalf("got %v after %v", err, time.Since(began))
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	for i := range many {
+		consume(t, s, fmt.Sprint("open ", i), nil)
+	}
+}
+
+// waitForReplica waits until a replica is in touch and has everything.
+func waitForReplica(t *testing.T, s *Store) {
+	t.Helper()
+	n := s.nodeOf(s.one)
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		replicas, err := n.count(t.Context(), 0)
+		if err != nil || time.Since(began) > 10*time.Second {
+			t.Fatalf("%d replicas, %v", replicas, err)
+		}
+		if replicas > 0 {
+			break
+		}
+	}
+	create(t, s, "everything before this")
+	consume(t, s, "everything before this", nil)
+}
+
+// failOver waits until there is a primary again.
+func failOver(t *testing.T, s *Store) {
+	t.Helper()
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		err := s.ClearAttempts(t.Context(), "x")
+		if err == nil {
+			return
+		}
+		if time.Since(began) > 20*time.Second {
+			t.Fatal(err)
+		}
+	}
+}
