@@ -22,6 +22,7 @@ type setup struct {
 	site   string // lines of the handler's block; default: defaultRules
 	routes string // directives after authgate; default: reverse_proxy to the backend
 	store  string // path of the database; default: in the gate's folder
+	admin  string // address of the admin endpoint; default: the gate's admin port
 	env    []string
 }
 
@@ -137,8 +138,11 @@ func (g *gate) caddyfile() string {
 	if s.store == "" {
 		s.store = filepath.Join(g.dir, "authgate.db")
 	}
+	if s.admin == "" {
+		s.admin = fmt.Sprintf("127.0.0.1:%d", g.admin)
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "{\n\tadmin 127.0.0.1:%d\n\tpersist_config off\n\tskip_install_trust\n\tdefault_bind 127.0.0.1\n", g.admin)
+	fmt.Fprintf(&b, "{\n\tadmin %s\n\tpersist_config off\n\tskip_install_trust\n\tdefault_bind 127.0.0.1\n", s.admin)
 	fmt.Fprint(&b, "\tgrace_period 1s\n\tlog {\n\t\tlevel DEBUG\n\t}\n")
 	if s.tls {
 		fmt.Fprint(&b, "\tauto_https disable_redirects\n")

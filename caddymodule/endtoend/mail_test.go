@@ -296,6 +296,11 @@ func (g *gate) metrics(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return readAll(t, resp)
+}
+
+func readAll(t *testing.T, resp *http.Response) string {
+	t.Helper()
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
