@@ -62,7 +62,7 @@ func (g *Gateway) signOut(w http.ResponseWriter, r *http.Request, v *visitor) er
 	case err != nil:
 		return err
 	case sid != "":
-		if err := g.realm.endSession(r.Context(), sid); err != nil {
+		if err := g.realm.endSessions(r.Context(), sid); err != nil {
 			return err
 		}
 	}

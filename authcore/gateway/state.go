@@ -22,7 +22,8 @@ type State struct {
 	stepped  map[string]stepUp // by session: more was proven
 	any      atomic.Bool       // whether ended, outdated or stepped has entries, so that the common case takes no lock
 
-	born atomic.Int64 // Unix seconds; sessions that ended before are not in ended
+	born  atomic.Int64 // Unix seconds; sessions that ended before are not in ended
+	doubt atomic.Int64 // how often that was moved on: what was verified before must be again
 }
 
 type since struct {
@@ -50,6 +51,18 @@ func (s *State) outdate(userID string, now, until time.Time) {
 	defer s.mu.Unlock()
 	s.outdated[userID] = since{now.Unix() + 1, until} // tokens tell whole seconds
 	s.any.Store(true)
+	s.judgeAgain(func(st *stream) bool { return st.user == userID })
+}
+
+// judgeAgain has streams judged again now. It needs s.mu.
+func (s *State) judgeAgain(which func(*stream) bool) {
+	for _, open := range s.streams {
+		for st := range open {
+			if which(st) {
+				go st.hurry()
+			}
+		}
+	}
 }
 
 // steppedUp makes what was proven in a session count on this instance at once, whichever cookie of it arrives.
@@ -154,13 +167,7 @@ func (s *State) leave(r *Realm) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.inUse, r)
-	for _, open := range s.streams {
-		for st := range open {
-			if st.gateway.realm == r {
-				go st.hurry()
-			}
-		}
-	}
+	s.judgeAgain(func(st *stream) bool { return st.gateway.realm == r })
 }
 
 func (s *State) inForce(g *Gateway) bool {
@@ -200,6 +207,16 @@ func (s *State) clean(now time.Time) {
 	maps.DeleteFunc(s.outdated, func(_ string, o since) bool { return !now.Before(o.until) })
 	maps.DeleteFunc(s.stepped, func(_ string, p stepUp) bool { return !now.Before(p.until) })
 	s.any.Store(len(s.ended)+len(s.outdated)+len(s.stepped) > 0)
+}
+
+// mistrust makes every access token issued until now be checked with the store once, and every stream be judged again:
+// it is not known which sessions have ended.
+func (s *State) mistrust(now time.Time) {
+	s.born.Store(now.Unix())
+	s.doubt.Add(1)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	s.judgeAgain(func(*stream) bool { return true })
 }
 
 // begin notes when this state began to note which sessions end.

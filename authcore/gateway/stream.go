@@ -15,6 +15,7 @@ import (
 type stream struct {
 	gateway *Gateway // that let it through
 	session string
+	user    string
 	request policy.Request
 	cut     func() // ends it; may be called more than once
 
@@ -44,7 +45,7 @@ func (g *Gateway) follow(r *http.Request, t *ticket, asked policy.Request) (*htt
 // watch has cut called when what is asked is no longer allowed, until the stream that comes back is finished. It reports
 // false where the session has ended in the meantime.
 func (g *Gateway) watch(t *ticket, asked policy.Request, cut func()) (*stream, bool) {
-	s := &stream{gateway: g, session: t.identity.SessionID, request: asked, cut: cut}
+	s := &stream{gateway: g, session: t.identity.SessionID, user: t.identity.Subject, request: asked, cut: cut}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !g.realm.State.open(s.session, s) {
@@ -118,14 +119,7 @@ func (s *stream) judge(ctx context.Context) (bool, error) {
 
 func (g *Gateway) stillAllows(ctx context.Context, s *stream) (bool, error) {
 	now := g.realm.Now()
-	sess, err := g.realm.Stores.Sessions.Session(ctx, s.session)
-	if err == nil && !sess.Live(now) {
-		return false, nil
-	}
-	var id *authcore.Identity
-	if err == nil {
-		id, err = g.realm.identityOf(ctx, sess)
-	}
+	id, err := g.realm.present(ctx, s.session, now)
 	switch {
 	case errors.Is(err, authcore.ErrSessionNotFound):
 		return false, nil

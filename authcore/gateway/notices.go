@@ -1,0 +1,112 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"github.com/caddy-authgate/authgate/authcore"
+)
+
+// notices answers what carries notices between instances, nil where this one is alone.
+func (r *Realm) notices() authcore.Notices {
+	if r.Challenges.Notices != nil {
+		return r.Challenges.Notices
+	}
+	return r.Stores.Notices
+}
+
+// Listen hears what other instances tell until ctx ends: sign-outs and changed roles hold here at once. It is to be
+// called once for a realm in use.
+func (r *Realm) Listen(ctx context.Context) {
+	if n := r.notices(); n != nil {
+		n.Listen(ctx, listener{r})
+	}
+}
+
+// listener makes what is heard count on this instance.
+type listener struct{ *Realm }
+
+// Heard implements authcore.Listener.
+func (l listener) Heard(n authcore.Notice) {
+	switch n.Kind {
+	case authcore.NoticeSessionEnded:
+		l.forget(n.Subject)
+	case authcore.NoticeUserChanged:
+		l.outdate(n.Subject)
+	}
+}
+
+// Missed implements authcore.Listener.
+func (l listener) Missed() { l.State.mistrust(l.Now()) }
+
+// Connected implements authcore.Listener.
+func (l listener) Connected(is bool) {
+	if is {
+		l.Logger.Debug("hearing the notices of other instances")
+	} else {
+		l.Logger.Warn("not hearing other instances; what they end or change counts here only when access tokens expire")
+	}
+}
+
+// forget makes the end of a session that the store knows of hold on this instance at once.
+func (r *Realm) forget(id string) {
+	r.State.end(id, r.untilExpired())
+}
+
+// outdate makes what was changed of a user count on this instance at once.
+func (r *Realm) outdate(userID string) {
+	r.State.outdate(userID, r.Now(), r.untilExpired())
+}
+
+// untilExpired is when every access token issued until now has expired, on clocks that go wrong too.
+func (r *Realm) untilExpired() time.Time { return r.Now().Add(r.AccessToken + time.Minute) }
+
+// endSessions ends sessions in the store and, once that is certain, on all instances.
+func (r *Realm) endSessions(ctx context.Context, ids ...string) error {
+	// What others are told comes before the end in the store or together with it: once a session is gone from there, who
+	// tries to end it again finds nothing to end, and nobody would be told.
+	if short := r.Challenges.Notices; short != nil {
+		for _, id := range ids {
+			if err := short.Notify(ctx, sessionEnded(id)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, id := range ids {
+		if err := r.endStored(ctx, id); err != nil {
+			return err
+		}
+		r.forget(id)
+	}
+	return nil
+}
+
+func (r *Realm) endStored(ctx context.Context, id string) error {
+	if r.Challenges.Notices != nil || r.Stores.Notices == nil {
+		return r.sessions.End(ctx, id)
+	}
+	return r.Stores.Transactions.Transact(ctx, func(tx authcore.Stores) error {
+		if err := tx.Sessions.EndSession(ctx, id); err != nil || tx.Notices == nil {
+			return err
+		}
+		return tx.Notices.Notify(ctx, sessionEnded(id))
+	})
+}
+
+func sessionEnded(id string) authcore.Notice {
+	return authcore.Notice{Kind: authcore.NoticeSessionEnded, Subject: id}
+}
+
+// changed makes a change of a user that is in the store hold on all instances. Where others cannot be told now, it holds
+// there once their access tokens have expired; the change itself is made, so that is no reason to tell who made it to
+// try again.
+func (r *Realm) changed(ctx context.Context, userID string) {
+	r.outdate(userID)
+	n := r.notices()
+	if n == nil {
+		return
+	}
+	if err := n.Notify(ctx, authcore.Notice{Kind: authcore.NoticeUserChanged, Subject: userID}); err != nil {
+		r.Logger.WarnContext(ctx, "other instances not told of a changed user; it counts there when access tokens expire", "cause", err.Error())
+	}
+}
