@@ -77,7 +77,7 @@ func (b *batch) settle(sealed authcore.SealedMail) {
 		b.drop(sealed, m.Kind, "expired")
 		return
 	}
-	message, err := compose(w.templates, w.from, w.Product, sealed, m)
+	message, err := compose(w.templates, w.from, w.Name, sealed, m)
 	switch {
 	case errors.Is(err, ErrInvalid):
 		b.drop(sealed, m.Kind, "invalid")

@@ -70,10 +70,15 @@ func (c *conversation) Reset()        { c.now = received{} }
 func (c *conversation) Logout() error { return nil }
 
 func (c *conversation) Mail(from string, o *smtp.MailOptions) error {
-	c.now = received{from: from, helo: c.conn.Hostname(), utf8: o.UTF8}
-	if c.server.mail != nil {
-		return c.server.mail(c.number)
+	if c.now.from != "" {
+		return &smtp.SMTPError{Code: 503, EnhancedCode: smtp.EnhancedCode{5, 5, 1}, Message: "nested MAIL command"}
 	}
+	if c.server.mail != nil {
+		if err := c.server.mail(c.number); err != nil {
+			return err
+		}
+	}
+	c.now = received{from: from, helo: c.conn.Hostname(), utf8: o.UTF8}
 	return nil
 }
 

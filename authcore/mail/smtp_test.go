@@ -298,15 +298,17 @@ func TestAttackServerEchoesCredentials(t *testing.T) {
 			switch line := in.Text(); {
 			case strings.HasPrefix(line, "EHLO"):
 				fmt.Fprint(c, "250-hi\r\n250 AUTH LOGIN\r\n")
+			case strings.HasPrefix(line, "AUTH"):
+				fmt.Fprint(c, "334 VXNlcm5hbWU6\r\n")
 			case line == "QUIT":
 				return
-			default: // each answer is asked for again, and a code stands in front of it
+			default: // asks with what it was answered
 				fmt.Fprintf(c, "334 %s\r\n", line)
 			}
 		}
 	})
-	err := sendOne(t, &SMTP{Addr: addr, TLS: NoTLS, Username: "c2VjcmV0", Password: "c2VjcmV0"})
-	if f := wantClass(t, err, ClassAuth); strings.Contains(f.Error(), "secret") || strings.Contains(f.Error(), "c2VjcmV0") {
+	err := sendOne(t, &SMTP{Addr: addr, TLS: NoTLS, Username: "user", Password: "secret"})
+	if f := wantClass(t, err, ClassAuth); strings.Contains(f.Error(), "secret") {
 		t.Errorf("the error tells %v", f)
 	}
 }

@@ -36,7 +36,7 @@ type Worker struct {
 	Sender    Sender
 	Templates *Templates // nil: the built-in ones
 	From      string     // `Example <auth@example.com>`; its domain is how the server is greeted
-	Product   string     // empty: each mail tells the host of its site instead
+	Name      string     // of the product; empty: each mail tells the host of its site instead
 	Observer  Observer   // may be nil
 	Logger    *slog.Logger
 	Now       func() time.Time

@@ -110,7 +110,7 @@ func newOffice(t testing.TB, outbox authcore.Outbox, sender Sender) *office {
 func (o *office) hire(sender Sender) *Worker {
 	o.t.Helper()
 	w := &Worker{
-		Outbox: o.outbox, Open: open, Sender: sender, From: "Example <auth@example.com>", Product: "Example", Observer: o.tally,
+		Outbox: o.outbox, Open: open, Sender: sender, From: "Example <auth@example.com>", Name: "Example", Observer: o.tally,
 		Logger: slog.New(slog.NewTextHandler(o, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: o.clock.Now,
 	}
 	if err := w.begin(); err != nil {
@@ -359,6 +359,11 @@ func TestPoisonousMail(t *testing.T) {
 	}
 	server.start(t, nil, false)
 	o := newOffice(t, memory(), plain(server))
+	o.postTo(authcore.MailConfirm, "poison@example.net")
+	o.postTo(authcore.MailConfirm, "first@example.net")
+	if work(o.worker); server.counted()["first@example.net"] != 1 {
+		t.Error("one such mail held up those after it")
+	}
 	for i := range 5 {
 		o.postTo(authcore.MailConfirm, fmt.Sprintf("poison%d@example.net", i))
 		o.postTo(authcore.MailConfirm, fmt.Sprintf("to%d@example.net", i))
@@ -372,7 +377,7 @@ func TestPoisonousMail(t *testing.T) {
 			t.Errorf("to%d got %d", i, n)
 		}
 	}
-	if o.waiting() != 5 {
+	if o.waiting() != 6 {
 		t.Errorf("%d waiting", o.waiting())
 	}
 }
@@ -575,6 +580,23 @@ func TestOutageForHours(t *testing.T) {
 	}
 	if len(server.counted()) != 40 || o.waiting() != 0 {
 		t.Errorf("%d got one, %d waiting", len(server.counted()), o.waiting())
+	}
+}
+
+// While the server is down, mails come in all the time: it is tried every two minutes or so, not for each of them.
+func TestPauseDuringOutage(t *testing.T) {
+	dialed := 0
+	o := newOffice(t, memory(), senderFunc(func(context.Context, string) (Connection, error) {
+		dialed++
+		return nil, &Failure{Class: ClassConnect, Step: "dial"}
+	}))
+	for i := range 360 {
+		o.postTo(authcore.MailConfirm, fmt.Sprintf("to%d@example.net", i))
+		work(o.worker)
+		o.clock.advance(5 * time.Second)
+	}
+	if dialed < 10 || dialed > 20 {
+		t.Errorf("dialed %d times in half an hour", dialed)
 	}
 }
 
