@@ -3,42 +3,19 @@
 //
 // AUTHGATE_SCREENSHOTS names a directory for pictures of every page, at both widths and in both colour schemes.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { hexToString } from 'viem';
 import { parseSiweMessage } from 'viem/siwe';
-import { emit, icon, launch, open, wallet } from './browser.mjs';
-import { photograph, unsound } from './looks.mjs';
-import { start } from './server.mjs';
+import { emit, icon, wallet } from './browser.mjs';
+import { answer, at, look, says, status } from './people.mjs';
+import { desktop, phone, stage } from './stage.mjs';
 
-const desktop = { viewport: { width: 1280, height: 800 } };
-const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
-
-let gate, browser;
-before(async () => { [gate, browser] = await Promise.all([start(), launch()]); });
-after(async () => {
-	await browser?.close();
-	await gate?.stop();
-});
-
-// visit runs do in a page of its own and then looks whether something happened in it that must not.
-async function visit(options, run) {
-	const page = await open(browser, gate.origin, options);
-	page.setDefaultTimeout(60_000); // a machine may have much else to do
-	try {
-		await run(page);
-		assert.deepEqual(page.faults, []);
-	} finally {
-		await page.context().close();
-	}
-}
+const gate = stage();
+const { visit } = gate;
 
 const signInPage = (page, returnTo) =>
 	page.goto(`${gate.origin}/auth/sign-in${returnTo ? `?return_to=${encodeURIComponent(returnTo)}` : ''}`);
 const choice = (page, name) => page.getByRole('button', { name, exact: true });
-const at = (page, pathname) => page.waitForURL((url) => url.pathname + url.search === pathname);
-const status = (page) => page.getByRole('status');
-const says = (page, words) => page.waitForFunction(
-	(w) => document.querySelector('[role=status]').textContent.includes(w), words);
 const calls = (page) => page.evaluate(() => window.walletCalls);
 
 async function signIn(page, returnTo = '/auth/account', name = 'Good Wallet') {
@@ -46,11 +23,6 @@ async function signIn(page, returnTo = '/auth/account', name = 'Good Wallet') {
 	await choice(page, name).click();
 	await at(page, returnTo);
 }
-
-// answer has the gateway refuse at a route, as it does where the test cannot bring it about.
-const answer = (page, route, status, code, { headers = {}, ...members } = {}) => page.route(`**/auth/${route}`, (r) => r.fulfill({
-	status, headers: { 'content-type': 'application/problem+json', ...headers }, body: JSON.stringify({ status, code, ...members }),
-}));
 
 test('a person signs in with a wallet and comes to where they wanted to go', async () => {
 	const good = wallet();
@@ -467,22 +439,10 @@ const states = {
 	'forbidden': { show: async (page) => { await signIn(page); await page.goto(`${gate.origin}/admin/users`); } },
 	'not-found': { show: (page) => page.goto(`${gate.origin}/auth/nothing-here`) },
 };
-for (const [name, state] of Object.entries(states)) {
-	for (const [size, device] of [['1280', desktop], ['390', phone]]) {
-		test(`${name} at ${size} px is sound`, async () => {
-			const wallets = state.wallets?.() ?? [wallet(), wallet({ name: 'A wallet whose name is longer than fits on a line', icon: icon('3557b8') })];
-			await visit({ ...device, wallets, expected: [/status of 40[34]/] }, async (page) => {
-				await state.show(page);
-				for (const colorScheme of ['light', 'dark']) {
-					await page.emulateMedia({ colorScheme });
-					await photograph(page, `${name}-${size}-${colorScheme}.png`);
-					assert.deepEqual(await unsound(page), [], colorScheme);
-				}
-				assert.deepEqual(await page.evaluate(() => [...document.querySelectorAll('button, a')]
-					.filter((el) => el.offsetParent && el.offsetHeight < 44).map((el) => el.textContent)), [], 'too small to touch');
-				await page.setViewportSize({ width: 320, height: 600 }); // WCAG 2.2, 1.4.10: 1280 px at 400 %
-				assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320);
-			});
-		});
-	}
-}
+look(states, (device, state, run) => {
+	const wallets = state.wallets?.() ?? [wallet(), wallet({ name: 'A wallet whose name is longer than fits on a line', icon: icon('3557b8') })];
+	return visit({ ...device, wallets, expected: [/status of 40[34]/] }, async (page) => {
+		await state.show(page);
+		await run(page);
+	});
+});

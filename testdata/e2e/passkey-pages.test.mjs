@@ -3,55 +3,17 @@
 //
 // AUTHGATE_SCREENSHOTS names a directory for pictures, as in pages.test.mjs.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { authenticator, launch, open, wallet } from './browser.mjs';
-import { photograph, unsound } from './looks.mjs';
+import { test } from 'node:test';
+import { authenticator, wallet } from './browser.mjs';
+import { answer, assertSoon, at, button, dialog, focused, look, reach, rewrite, says, signOut, status, ways } from './people.mjs';
 import { start } from './server.mjs';
+import { stage } from './stage.mjs';
 
-const desktop = { viewport: { width: 1280, height: 800 } };
-const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
-
-let gate, browser;
-before(async () => { [gate, browser] = await Promise.all([start(), launch()]); });
-after(async () => {
-	await browser?.close();
-	await gate?.stop();
-});
-
-async function visit(options, run, origin = gate.origin) {
-	const { suggestions = false, ...more } = options;
-	const page = await open(browser, origin, more);
-	page.setDefaultTimeout(60_000); // a machine may have much else to do
-	if (!suggestions) {
-		// A device that is touched at once takes what is suggested, too. So most tests do without.
-		await page.addInitScript(() => { delete window.PublicKeyCredential?.isConditionalMediationAvailable; });
-	}
-	page.asked = []; // the routes that were asked, in order
-	page.on('request', (request) => {
-		if (['POST', 'PATCH', 'DELETE'].includes(request.method())) {
-			page.asked.push(`${request.method()} ${new URL(request.url()).pathname.slice('/auth/'.length)}`);
-		}
-	});
-	try {
-		await run(page);
-		assert.deepEqual(page.faults, []);
-	} finally {
-		await page.context().close();
-	}
-}
+const gate = stage();
+const { visit } = gate;
 
 const signInPage = (page, returnTo = '/auth/account', origin = gate.origin) =>
 	page.goto(`${origin}/auth/sign-in?return_to=${encodeURIComponent(returnTo)}`);
-const button = (page, name) => page.getByRole('button', { name, exact: true });
-const dialog = (page) => page.getByRole('dialog');
-const status = (page) => page.getByRole('status');
-const at = (page, pathname) => page.waitForURL((url) => url.pathname + url.search === pathname);
-const says = (page, words) => page.getByRole('status').filter({ hasText: words }).waitFor();
-const focused = (page) => page.evaluate(() => document.activeElement.ariaLabel || document.activeElement.textContent || document.activeElement.name);
-const ways = async (page) => {
-	await page.locator('.ways li').first().waitFor();
-	return page.locator('.ways .name').allTextContents();
-};
 const signInButton = 'Sign in with a passkey';
 const createButton = 'Create an account with a passkey';
 
@@ -66,24 +28,6 @@ async function join(page, name = newName(), returnTo = '/auth/account', origin =
 	await at(page, returnTo);
 	return name;
 }
-
-const signOut = async (page) => {
-	await button(page, 'Sign out').click();
-	await says(page, 'You are signed out.');
-};
-
-// answer has the gateway answer a route with this, once or for ever.
-const answer = (page, route, code, name, { headers = {}, times, ...members } = {}) => page.route(`**/auth/${route}`, (r) => r.fulfill({
-	status: code, headers: { 'content-type': 'application/problem+json', ...headers }, body: JSON.stringify({ status: code, code: name, ...members }),
-}), { times });
-
-// rewrite changes what the gateway answers at a route.
-const rewrite = (page, route, change) => page.route(`**/auth/${route}`, async (r) => {
-	const response = await r.fetch();
-	const json = await response.json();
-	change(json);
-	await r.fulfill({ response, json });
-});
 
 test('a person opens an account with a passkey, signs out, and signs in with one button', async () => {
 	await visit({}, async (page) => {
@@ -177,20 +121,6 @@ test('what is wrong with a username is told next to it', async () => {
 		await assertSoon(async () => assert.deepEqual(await device.credentials(), []));
 	});
 });
-
-// assertSoon waits for what nobody announces.
-async function assertSoon(check) {
-	for (let i = 0; ; i++) {
-		try {
-			return await check();
-		} catch (error) {
-			if (i === 40) {
-				throw error;
-			}
-			await new Promise((resolve) => setTimeout(resolve, 50));
-		}
-	}
-}
 
 test('whoever cancels, in the page or at the device, is told quietly and can try again', async () => {
 	await visit({}, async (page) => {
@@ -586,42 +516,28 @@ test('a wallet can be added and removed', async () => {
 test('everything about passkeys works by keyboard alone', async () => {
 	await visit({}, async (page) => {
 		const device = await authenticator(page);
-		const reach = async (wanted) => {
-			for (let i = 0; i < 20; i++) {
-				await page.keyboard.press('Tab');
-				if (await focused(page) === wanted) {
-					const { outlineStyle, outlineWidth } = await page.evaluate(() => {
-						const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
-						return { outlineStyle, outlineWidth };
-					});
-					assert.ok(outlineStyle === 'solid' && parseFloat(outlineWidth) >= 2, `the focus is not to be seen on ${wanted}`);
-					return;
-				}
-			}
-			assert.fail(`${wanted} is not to be reached`);
-		};
 		await signInPage(page);
-		await reach('username');
+		await reach(page, 'username');
 		await page.keyboard.type(newName());
-		await reach(createButton);
+		await reach(page, createButton);
 		await page.keyboard.press('Enter');
 		await at(page, '/auth/account');
 		await ways(page);
 		await device.detach();
 		await authenticator(page, 'usb');
-		await reach('Rename Passkey');
+		await reach(page, 'Rename Passkey');
 		await page.keyboard.press('Space');
 		await page.keyboard.type('First');
 		await page.keyboard.press('Enter');
 		await says(page, 'It is called First now.');
-		await reach('Add a passkey');
+		await reach(page, 'Add a passkey');
 		await page.keyboard.press('Enter');
 		await says(page, 'The passkey is added.');
 		await page.keyboard.press('Shift+Tab');
-		await reach('Sign out');
+		await reach(page, 'Sign out');
 		await page.keyboard.press('Enter');
 		await says(page, 'You are signed out.');
-		await reach('username');
+		await reach(page, 'username');
 		await page.keyboard.press('Enter');
 		await page.waitForURL(`${gate.origin}/`);
 	});
@@ -665,22 +581,8 @@ const states = {
 	'passkey-wallet': { present: true, show: async (page) => { await join(page); await ways(page); await button(page, 'Add a wallet').click(); await dialog(page).getByRole('button', { name: 'Good Wallet' }).waitFor(); } },
 	'passkey-step-up': { present: true, show: async (page) => { await join(page); await signInPage(page, '/admin/'); await button(page, 'Use your passkey').waitFor(); } },
 };
-for (const [name, state] of Object.entries(states)) {
-	for (const [size, device] of [['1280', desktop], ['390', phone]]) {
-		test(`${name} at ${size} px is sound`, async () => {
-			await visit({ ...device, wallets: [wallet()], expected: [/status of 40/] }, async (page) => {
-				await authenticator(page, 'internal', { presence: Boolean(state.present) });
-				await state.show(page);
-				for (const colorScheme of ['light', 'dark']) {
-					await page.emulateMedia({ colorScheme });
-					await photograph(page, `${name}-${size}-${colorScheme}.png`);
-					assert.deepEqual(await unsound(page), [], colorScheme);
-				}
-				assert.deepEqual(await page.evaluate(() => [...document.querySelectorAll('button, a, input')]
-					.filter((el) => el.offsetParent && el.offsetHeight < 44).map((el) => el.textContent || el.name)), [], 'too small to touch');
-				await page.setViewportSize({ width: 320, height: 600 }); // WCAG 2.2, 1.4.10: 1280 px at 400 %
-				assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320);
-			});
-		});
-	}
-}
+look(states, (device, state, run) => visit({ ...device, wallets: [wallet()], expected: [/status of 40/] }, async (page) => {
+	await authenticator(page, 'internal', { presence: Boolean(state.present) });
+	await state.show(page);
+	await run(page);
+}));

@@ -2,69 +2,15 @@
 // virtual authenticators, through the JSON routes.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { after, before, test } from 'node:test';
-import { authenticator, launch, open } from './browser.mjs';
+import { test } from 'node:test';
+import { authenticator, launch } from './browser.mjs';
+import { asked, make, post, program, refused, send, session, signOut, use } from './program.mjs';
 import { start } from './server.mjs';
+import { stage } from './stage.mjs';
 
-let gate, browser;
-before(async () => { [gate, browser] = await Promise.all([start(), launch()]); });
-after(async () => {
-	await browser?.close();
-	await gate?.stop();
-});
-
-// visit runs do in a page of its own and then looks whether something happened in it that must not. The page, and each
-// frame in it, has the program below.
-async function visit(options, run, origin = gate.origin) {
-	const page = await open(options.browser ?? browser, origin, { expected: [/status of 4\d\d/], ...options });
-	page.setDefaultTimeout(60_000); // a machine may have much else to do
-	await page.addInitScript(program);
-	try {
-		await run(page);
-		assert.deepEqual(page.faults, []);
-	} finally {
-		await page.context().close();
-	}
-}
-
-// program is what a web application does that has its own pages: it runs in the page. What the browser does not answer
-// in twelve seconds it does not answer at all.
-function program() {
-	window.program = {
-		async send(method, route, body) {
-			const response = await fetch(`/auth/${route}`, {
-				method, headers: body ? { 'Content-Type': 'application/json' } : {}, body: body && JSON.stringify(body),
-			});
-			return { status: response.status, body: await response.json().catch(() => null) };
-		},
-		async ask(what, options, beside) {
-			const never = new Promise((resolve) => setTimeout(resolve, 12_000, { error: 'no answer' }));
-			const answer = async () => {
-				try {
-					const publicKey = PublicKeyCredential[what === 'create' ? 'parseCreationOptionsFromJSON' : 'parseRequestOptionsFromJSON'](options);
-					return (await navigator.credentials[what]({ publicKey, ...beside })).toJSON();
-				} catch (error) {
-					return { error: error.name, message: error.message };
-				}
-			};
-			return Promise.race([answer(), never]);
-		},
-	};
-}
-
-const send = (page, method, route, body) => page.evaluate((args) => window.program.send(...args), [method, route, body]);
-const post = (page, route, body) => send(page, 'POST', route, body);
-const make = (page, options) => page.evaluate((o) => window.program.ask('create', o), options);
-const use = (page, options, beside) => page.evaluate((args) => window.program.ask('get', ...args), [options, beside]);
+const gate = stage();
+const visit = (options, run, origin) => gate.visit({ expected: [/status of 4\d\d/], program, ...options }, run, origin);
 const neutral = (page, origin = gate.origin) => page.goto(`${origin}/public/`);
-const signOut = (page) => post(page, 'sign-out');
-const session = async (page) => (await send(page, 'GET', 'session')).body;
-
-async function asked(page, route) {
-	const { status, body } = await post(page, route, {});
-	assert.equal(status, 200, JSON.stringify(body));
-	return { challengeID: body.challengeID, options: (body.creationOptions ?? body.requestOptions).publicKey };
-}
 
 // enrol opens an account with a passkey; extensions are asked for besides what the gateway asks.
 async function enrol(page, extensions = {}) {
@@ -80,10 +26,6 @@ async function signIn(page, extensions = {}) {
 	const credential = await use(page, { ...options, extensions: { ...options.extensions, ...extensions } });
 	assert.equal(credential.error, undefined, credential.message);
 	return { ...await post(page, 'authentication/response', { challengeID, credential, session: 'cookie' }), credential };
-}
-
-function refused({ status, body }, wanted, code) {
-	assert.deepEqual([status, body.code], [wanted, code], JSON.stringify(body));
 }
 
 // elsewhere has run use the origin of a server on another port, each page of which is this HTML.

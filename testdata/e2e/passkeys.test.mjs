@@ -2,62 +2,15 @@
 // http://localhost and on https names.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { after, before, test } from 'node:test';
-import { authenticator, launch, open } from './browser.mjs';
+import { test } from 'node:test';
+import { authenticator, launch } from './browser.mjs';
+import { asked, make, post, program, refused, send, session, signOut, use } from './program.mjs';
 import { start } from './server.mjs';
+import { stage } from './stage.mjs';
 
-let gate, browser;
-before(async () => { [gate, browser] = await Promise.all([start(), launch()]); });
-after(async () => {
-	await browser?.close();
-	await gate?.stop();
-});
-
-// visit runs do in a page of its own and then looks whether something happened in it that must not. The page has the
-// program below.
-async function visit(options, run, origin = gate.origin) {
-	const page = await open(options.browser ?? browser, origin, { expected: [/status of 4\d\d/], ...options });
-	page.setDefaultTimeout(60_000); // a machine may have much else to do
-	await page.addInitScript(program);
-	try {
-		await run(page);
-		assert.deepEqual(page.faults, []);
-	} finally {
-		await page.context().close();
-	}
-}
-
-// program is what a web application does that has its own pages: it runs in the page.
-function program() {
-	window.program = {
-		async send(method, route, body) {
-			const response = await fetch(`/auth/${route}`, {
-				method, headers: body ? { 'Content-Type': 'application/json' } : {}, body: body && JSON.stringify(body),
-			});
-			return { status: response.status, body: await response.json().catch(() => null) };
-		},
-		async ask(what, options) {
-			try {
-				const publicKey = PublicKeyCredential[what === 'create' ? 'parseCreationOptionsFromJSON' : 'parseRequestOptionsFromJSON'](options);
-				return (await navigator.credentials[what]({ publicKey })).toJSON();
-			} catch (error) {
-				return { error: error.name };
-			}
-		},
-	};
-}
-
-const send = (page, method, route, body) => page.evaluate((args) => window.program.send(...args), [method, route, body]);
-const post = (page, route, body) => send(page, 'POST', route, body);
-const make = (page, options) => page.evaluate((o) => window.program.ask('create', o), options);
-const use = (page, options) => page.evaluate((o) => window.program.ask('get', o), options);
+const gate = stage();
+const visit = (options, run, origin) => gate.visit({ expected: [/status of 4\d\d/], program, ...options }, run, origin);
 const neutral = (page, origin = gate.origin) => page.goto(`${origin}/public/`);
-
-async function asked(page, route, body = {}) {
-	const { status, body: answer } = await post(page, route, body);
-	assert.equal(status, 200, JSON.stringify(answer));
-	return { challengeID: answer.challengeID, options: (answer.creationOptions ?? answer.requestOptions).publicKey };
-}
 
 // enrol opens an account with a passkey, or adds one to that of whoever is signed in.
 async function enrol(page, wanted = {}, named = {}) {
@@ -76,13 +29,6 @@ async function signIn(page, wanted = {}, change = (answer) => answer, prefix = '
 		return { error: credential.error };
 	}
 	return post(page, `${prefix}authentication/response`, await change({ challengeID, credential, session: 'cookie' }));
-}
-
-const signOut = (page) => post(page, 'sign-out');
-const session = async (page) => (await send(page, 'GET', 'session')).body;
-
-function refused({ status, body }, wanted, code) {
-	assert.deepEqual([status, body.code], [wanted, code], JSON.stringify(body));
 }
 
 // enrolled answers a device with a passkey, whose user is signed in.
