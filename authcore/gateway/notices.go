@@ -19,12 +19,15 @@ func (r *Realm) notices() authcore.Notices {
 // called once for a realm in use.
 func (r *Realm) Listen(ctx context.Context) {
 	if n := r.notices(); n != nil {
-		n.Listen(ctx, listener{r})
+		n.Listen(ctx, listener{r, ctx})
 	}
 }
 
 // listener makes what is heard count on this instance.
-type listener struct{ *Realm }
+type listener struct {
+	*Realm
+	ctx context.Context // of the listening
+}
 
 // Heard implements authcore.Listener.
 func (l listener) Heard(n authcore.Notice) {
@@ -41,9 +44,10 @@ func (l listener) Missed() { l.State.mistrust(l.Now()) }
 
 // Connected implements authcore.Listener.
 func (l listener) Connected(is bool) {
-	if is {
+	switch {
+	case is:
 		l.Logger.Debug("hearing the notices of other instances")
-	} else {
+	case l.ctx.Err() == nil:
 		l.Logger.Warn("not hearing other instances; what they end or change counts here only when access tokens expire")
 	}
 }

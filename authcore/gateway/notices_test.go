@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -96,6 +97,23 @@ func TestSignOutThatCannotBeToldIsNotAcknowledged(t *testing.T) {
 	}
 }
 
+// A refresh token that was used twice ends its family, with the access tokens that a thief has verified elsewhere.
+func TestReuseHoldsOnOtherInstances(t *testing.T) {
+	a, b, _ := instances(t)
+	first := a.signInTokens(newSigner(1))
+	if b.signedInAs(first.bearer()) == "" {
+		t.Fatal("not signed in")
+	}
+	refresh := fmt.Sprintf(`{"refresh_token":%q}`, first.RefreshToken)
+	var next signedInView
+	a.do("POST", "token/refresh", refresh).ok(&next)
+	a.now = a.now.Add(time.Minute)
+	a.do("POST", "token/refresh", refresh).refused(401, "invalid_grant")
+	if b.signedInAs(first.bearer()) != "" || b.signedInAs(next.bearer()) != "" {
+		t.Error("access tokens of the family count on the other instance")
+	}
+}
+
 // A role that is taken away is gone on all instances, for who is signed in and for streams that are open.
 func TestRoleChangeHoldsOnOtherInstances(t *testing.T) {
 	rules := func(_ *RealmConfig, s *Site) {
@@ -145,7 +163,7 @@ func TestMissedNotices(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.now = b.now.Add(time.Second)
-	listener{b.realm}.Missed()
+	listener{b.realm, t.Context()}.Missed()
 	mustEnd(t, over)
 	if b.signedInAs(gone) != "" {
 		t.Error("signed in after the session's end")

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -42,8 +43,12 @@ func (g *Gateway) refreshTokens(w http.ResponseWriter, r *http.Request, _ *visit
 	}
 	switch {
 	case errors.Is(err, session.ErrReused):
-		// A thief may hold access tokens of this family; they are as void as its refresh tokens.
+		// A thief may hold access tokens of this family; they are as void as its refresh tokens, here at once and elsewhere
+		// where it can be told.
 		g.realm.forget(sid)
+		if err := g.realm.endSessions(context.WithoutCancel(ctx), sid); err != nil {
+			g.realm.Logger.WarnContext(ctx, "other instances not told of a stolen refresh token", "session", sid, "cause", err.Error())
+		}
 	case errors.Is(err, authcore.ErrSessionNotFound):
 		return errInvalidGrant.because(err)
 	}
