@@ -1,11 +1,11 @@
 package redisstore
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -38,8 +38,26 @@ type Config struct {
 	// MaxPerClient is how many challenges one client may ask this instance for within ten minutes; default 65536, which
 	// takes 25 MB. It hinders one client from filling the server where no rate limit does.
 	MaxPerClient int
-	Logger       *slog.Logger // default: slog.Default()
 }
+
+// String tells the server without any secret, so that it may stand in a log.
+func (c Config) String() string {
+	t, err := c.target()
+	if err != nil {
+		return "invalid"
+	}
+	text := strings.Join(t.addrs, " ")
+	switch {
+	case c.Cluster:
+		text = "cluster " + text
+	case c.Sentinel != "":
+		text = "sentinel " + c.Sentinel + " " + text
+	}
+	return fmt.Sprintf("%s database %d prefix %q", text, t.database, cmp.Or(c.Prefix, defaultPrefix))
+}
+
+// GoString is String, for %#v.
+func (c Config) GoString() string { return c.String() }
 
 const (
 	defaultPort         = "6379"
@@ -49,7 +67,7 @@ const (
 // target is what a Config says, understood.
 type target struct {
 	addrs              []string
-	network            string
+	network            string // "tcp" or "unix"
 	username, password string
 	database           int
 	tls                bool

@@ -24,6 +24,6 @@
 //
 // What it will not do: keep accounts. And it cannot hinder a server from throwing away keys of its own accord, so
 // maxmemory-policy is to be noeviction: under any other one a flood of challenges washes away what is counted against the
-// flooder. Open warns of it. Memory needed is about 400 bytes for each challenge asked for within the last ten minutes and
+// flooder; Warnings tells. Memory needed is about 400 bytes for each challenge asked for within the last ten minutes and
 // not answered; one client is let ask for no more than Config.MaxPerClient of them on each instance.
 package redisstore

@@ -380,3 +380,107 @@ func TestClusterMovesSlots(t *testing.T) {
 	close(stop)
 	done.Wait()
 }
+
+// A server that makes room by throwing away counts is no secret from its operator.
+func TestWarnsOfEviction(t *testing.T) {
+	if s := open(t, oneServer(servers.Redis(t))); len(s.Warnings()) > 0 {
+		t.Errorf("got %q", s.Warnings())
+	}
+	s := open(t, oneServer(servers.Redis(t, "--maxmemory-policy", "allkeys-lru")))
+	if len(s.Warnings()) != 1 || !strings.Contains(s.Warnings()[0], "allkeys-lru") {
+		t.Errorf("got %q", s.Warnings())
+	}
+}
+
+// A user of the server with too few rights is told at the start, not when somebody signs in.
+func TestTooFewRights(t *testing.T) {
+	server := servers.Redis(t)
+	const url = "redis://gate:secret@"
+	server.Command("acl", "setuser", "gate", "on", ">secret", "~authgate:*", "+@all", "-info")
+	if _, err := Open(t.Context(), Config{URLs: []string{url + server.Addr}}); !errors.Is(err, authcore.ErrUnavailable) || !strings.Contains(err.Error(), "info") {
+		t.Errorf("got %v", err)
+	}
+	server.Command("acl", "setuser", "gate", "reset", "on", ">secret", "~authgate:*", "-@all",
+		"+set", "+get", "+getdel", "+del", "+exists", "+eval", "+evalsha", "+xadd", "+xrange", "+xread", "+pexpire", "+info", "+wait")
+	s, err := Open(t.Context(), Config{URLs: []string{url + server.Addr}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	create(t, s, "a")
+	for name, do := range operations(s) {
+		if err := do(t.Context()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	var l listener
+	listen(t, s, &l)
+	l.until(t, "connected", 5*time.Second, l.isConnected)
+}
+
+// Nothing stays on the server for ever, and nothing goes before it may: five minutes after it expired, on a clock that is
+// five minutes behind.
+func TestEverythingHasATTL(t *testing.T) {
+	server := servers.Redis(t)
+	s := open(t, oneServer(server))
+	create(t, s, "a")
+	for range 2 {
+		for _, name := range []string{"count", "notify"} {
+			if err := operations(s)[name](t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.CountLockout(t.Context(), "b", lockout, noon); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range lockout.Tries {
+		if _, err := s.CountLockout(t.Context(), "c", lockout, noon); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for key, want := range map[string]time.Duration{
+		s.challengeKey(authcore.HashSecret("a")): 11 * time.Minute,
+		s.attemptsKey("a"):                       6 * time.Minute,
+		s.attemptsKey("b"):                       lockout.Forget + 5*time.Minute,
+		s.attemptsKey("c"):                       lockout.Suspend + 5*time.Minute,
+		s.noticesKey():                           24 * time.Hour,
+	} {
+		var left int64
+		if _, err := fmt.Sscan(server.Command("pttl", key), &left); err != nil {
+			t.Fatal(err)
+		}
+		if got := time.Duration(left) * time.Millisecond; got > want || got < want-10*time.Second {
+			t.Errorf("%s: %v are left, want %v", key, got, want)
+		}
+	}
+	if got := server.Command("dbsize"); got != "5" {
+		t.Errorf("%s keys", got)
+	}
+	// Nobody who reads the server learns what was counted, or can answer a challenge.
+	for _, key := range strings.Fields(server.Command("keys", "*")) {
+		if !strings.HasPrefix(key, s.prefix) || strings.ContainsAny(key, "{}") {
+			t.Errorf("key %q", key)
+		}
+	}
+}
+
+// One client asks for challenges without end, where no rate limit is.
+func TestFloodOfOneClient(t *testing.T) {
+	c := oneServer(servers.Redis(t))
+	c.MaxPerClient = 10
+	s := open(t, c)
+	for i := range 20 {
+		err := s.CreateChallenge(t.Context(), challenge(fmt.Sprint(i)), noon)
+		if i < 10 && err != nil || i >= 10 && !errors.Is(err, authcore.ErrChallengeLimit) {
+			t.Fatalf("number %d: %v", i, err)
+		}
+	}
+	other := challenge("other")
+	other.Client = "192.0.2.2"
+	if err := s.CreateChallenge(t.Context(), other, noon); err != nil {
+		t.Fatal(err)
+	}
+	consume(t, s, "other", nil)
+	consume(t, s, "3", nil)
+}

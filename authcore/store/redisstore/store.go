@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -29,9 +28,10 @@ type Store struct {
 	timeout time.Duration
 	asked   tally
 
-	layout breaker // of the question which server of a Cluster has a key
-	mu     sync.Mutex
-	nodes  map[string]*node // by address
+	warnings []string
+	layout   breaker // of the question which server of a Cluster has a key
+	mu       sync.Mutex
+	nodes    map[string]*node // by address
 }
 
 // Open connects to the server and asks whether it can be used. It answers ErrUnavailable where it cannot now.
@@ -54,11 +54,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := s.connect(c, t); err != nil {
 		return nil, err
 	}
-	log := c.Logger
-	if log == nil {
-		log = slog.Default()
-	}
-	if err := s.inspect(ctx, log); err != nil {
+	if err := s.inspect(ctx); err != nil {
 		_ = s.Close()
 		return nil, err
 	}
@@ -112,8 +108,8 @@ func (s *Store) connect(c Config, t target) error {
 	return nil
 }
 
-// inspect asks whether the server can be used, and warns where it is set up so that it may forget.
-func (s *Store) inspect(ctx context.Context, log *slog.Logger) error {
+// inspect asks whether the server can be used, and notices where it is set up so that it may forget.
+func (s *Store) inspect(ctx context.Context) error {
 	if err := s.Ping(ctx); err != nil {
 		return err
 	}
@@ -123,11 +119,14 @@ func (s *Store) inspect(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	if policy := infoField(memory.Val(), "maxmemory_policy"); policy != "" && policy != "noeviction" {
-		log.WarnContext(ctx, "redis may throw away counted attempts when it is full, so that who floods it with challenges can go on guessing; set maxmemory-policy to noeviction",
-			"maxmemory_policy", policy)
+		s.warnings = append(s.warnings, "maxmemory-policy of redis is "+policy+": when it is full it throws away counted attempts, so who floods it "+
+			"with challenges can go on guessing passwords; set it to noeviction")
 	}
 	return nil
 }
+
+// Warnings answers what Open noticed of the server that its operator should change.
+func (s *Store) Warnings() []string { return s.warnings }
 
 // ChallengeStores are the contracts that the store fulfils.
 func (s *Store) ChallengeStores() authcore.ChallengeStores {
