@@ -129,7 +129,14 @@ func (c *conversation) Auth(mech string) (sasl.Server, error) {
 	case "LOGIN":
 		return &loginServer{check: check}, nil
 	case "SCRAM-SHA-256":
-		return &scramServer{check: check}, nil
+		return &scramServer{check: check, header: "n,,"}, nil
+	case "SCRAM-SHA-256-PLUS":
+		state, ok := c.conn.TLSConnectionState()
+		if !ok {
+			return nil, smtp.ErrAuthUnknownMechanism
+		}
+		binding, err := state.ExportKeyingMaterial("EXPORTER-Channel-Binding", nil, 32) // RFC 9266
+		return &scramServer{check: check, header: "p=tls-exporter,,", binding: binding}, err
 	}
 	return nil, smtp.ErrAuthUnknownMechanism
 }
@@ -153,8 +160,10 @@ func (l *loginServer) Next(response []byte) ([]byte, bool, error) {
 	return nil, true, l.check(l.user, string(response))
 }
 
-// scramServer is the server's side of SCRAM-SHA-256 (RFC 5802, RFC 7677).
+// scramServer is the server's side of SCRAM-SHA-256 (RFC 5802, RFC 7677), with or without channel binding.
 type scramServer struct {
+	header       string
+	binding      []byte
 	check        func(user, password string) error
 	step         int
 	first, reply string
@@ -173,7 +182,7 @@ func (s *scramServer) Next(response []byte) ([]byte, bool, error) {
 	case 1:
 		return []byte{}, false, nil
 	case 2:
-		s.first = strings.TrimPrefix(string(response), "n,,")
+		s.first = strings.TrimPrefix(string(response), s.header)
 		user, nonce, _ := strings.Cut(strings.TrimPrefix(s.first, "n="), ",r=")
 		s.user, s.nonce = user, nonce+"server"
 		s.reply = "r=" + s.nonce + ",s=" + base64.StdEncoding.EncodeToString([]byte("salt")) + ",i=4096"
@@ -192,6 +201,10 @@ func (s *scramServer) Next(response []byte) ([]byte, bool, error) {
 			want[i] ^= client[i]
 		}
 		password := testPassword
+		bound := "c=" + base64.StdEncoding.EncodeToString(append([]byte(s.header), s.binding...))
+		if !strings.HasPrefix(without, bound+",") {
+			password = "not bound"
+		}
 		if proof != base64.StdEncoding.EncodeToString(want) {
 			password = "wrong"
 		}

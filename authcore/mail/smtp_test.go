@@ -230,6 +230,9 @@ func TestAuthentication(t *testing.T) {
 		{"PLAIN, implicit", []string{"PLAIN"}, true, testUser, ""},
 		{"LOGIN", []string{"LOGIN"}, false, testUser, ""},
 		{"SCRAM", []string{"LOGIN", "PLAIN", "SCRAM-SHA-256"}, false, testUser, ""},
+		{"SCRAM, bound to the connection", []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"}, false, testUser, ""},
+		{"SCRAM, bound to the connection, implicit", []string{"SCRAM-SHA-256-PLUS"}, true, testUser, ""},
+		{"SCRAM, bound to the connection, wrong", []string{"SCRAM-SHA-256-PLUS"}, false, "somebody", ClassAuth},
 		{"unknown ones beside", []string{"CRAM-MD5", "XOAUTH2", "PLAIN"}, false, testUser, ""},
 		{"PLAIN, wrong", []string{"PLAIN"}, false, "somebody", ClassAuth},
 		{"LOGIN, wrong", []string{"LOGIN"}, false, "somebody", ClassAuth},
@@ -358,7 +361,9 @@ func TestFailures(t *testing.T) {
 			if strings.Contains(f.Error(), "alice") {
 				t.Errorf("the error tells the recipient: %v", f)
 			}
-			server.mail, server.rcpt, server.data = nil, nil, nil
+			if c.alive { // else the server may still be at it
+				server.mail, server.rcpt, server.data = nil, nil, nil
+			}
 			err = conn.Send(t.Context(), m)
 			if c.alive != (err == nil) {
 				t.Errorf("the next mail: %v", err)

@@ -305,3 +305,21 @@ func TestBackoff(t *testing.T) {
 		t.Errorf("only %d different delays: what failed together comes back together", len(seen))
 	}
 }
+
+// A server that takes its time for each mail does not make a batch outlast its lease, after which another instance would
+// send the rest too: what was not begun by half of it can be claimed by anybody at once.
+func TestBatchEndsBeforeItsLease(t *testing.T) {
+	o := newOffice(t, memory(), senderFunc(nil))
+	b := newBatch(t.Context(), o.worker)
+	defer b.close()
+	if b.over() {
+		t.Error("over at its beginning")
+	}
+	if end, ok := b.work.Deadline(); !ok || time.Until(end) > lease-30*time.Second {
+		t.Errorf("ends at %v", end)
+	}
+	b.began = b.began.Add(-lastBegin - time.Second)
+	if !b.over() {
+		t.Error("begins mails when its lease is about to end")
+	}
+}
