@@ -12,7 +12,7 @@ import (
 // are all counted.
 func (s *Store) CountAttempt(ctx context.Context, key string, window time.Duration, now time.Time) (authcore.Attempts, error) {
 	var a authcore.Attempts
-	err := s.statement(ctx, "count attempt", func(r run) error {
+	err := s.statement(ctx, "count attempt", func(ctx context.Context, r run) error {
 		var resets int64
 		_, err := r.row(ctx, `INSERT INTO attempts (key, tries, resets) VALUES (?, 1, ?)
 			ON CONFLICT (key) DO UPDATE SET
@@ -37,7 +37,7 @@ func (s *Store) CountLockout(ctx context.Context, key string, l authcore.Lockout
 		first = now.Add(l.Suspend)
 	}
 	var a authcore.Attempts
-	err := s.statement(ctx, "count lockout", func(r run) error {
+	err := s.statement(ctx, "count lockout", func(ctx context.Context, r run) error {
 		// Between the two statements the suspension may end or be lifted; then it is counted after all.
 		for range 3 {
 			var resets int64
@@ -76,7 +76,7 @@ func (s *Store) CountLockout(ctx context.Context, key string, l authcore.Lockout
 
 // Attempts implements authcore.AttemptCounter.
 func (s *Store) Attempts(ctx context.Context, key string, now time.Time) (a authcore.Attempts, err error) {
-	err = s.read(ctx, "attempts", func(r run) error {
+	err = s.read(ctx, "attempts", func(ctx context.Context, r run) error {
 		var resets int64
 		found, err := r.row(ctx, `SELECT tries, resets FROM attempts WHERE key = ? AND resets > ?`, []any{key, micros(now)}, &a.Count, &resets)
 		if found {
@@ -89,7 +89,7 @@ func (s *Store) Attempts(ctx context.Context, key string, now time.Time) (a auth
 
 // ClearAttempts implements authcore.AttemptCounter.
 func (s *Store) ClearAttempts(ctx context.Context, key string) error {
-	return s.statement(ctx, "clear attempts", func(r run) error {
+	return s.statement(ctx, "clear attempts", func(ctx context.Context, r run) error {
 		_, err := r.exec(ctx, `DELETE FROM attempts WHERE key = ?`, key)
 		return err
 	})

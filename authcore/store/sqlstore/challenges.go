@@ -9,7 +9,7 @@ import (
 
 // CreateChallenge implements authcore.Challenges. There is no limit, so now decides nothing.
 func (s *Store) CreateChallenge(ctx context.Context, c authcore.Challenge, _ time.Time) error {
-	return s.statement(ctx, "create challenge", func(r run) error {
+	return s.statement(ctx, "create challenge", func(ctx context.Context, r run) error {
 		n, err := r.exec(ctx, `INSERT INTO challenges (id, purpose, origin, subject, client, data, expires)
 			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			c.ID[:], string(c.Purpose), c.Origin, c.Subject, c.Client, c.Data, micros(c.Expires))
@@ -24,7 +24,7 @@ func (s *Store) CreateChallenge(ctx context.Context, c authcore.Challenge, _ tim
 // once, on however many instances, one gets it.
 func (s *Store) ConsumeChallenge(ctx context.Context, id [32]byte, want authcore.Binding, now time.Time) (authcore.Challenge, error) {
 	c := authcore.Challenge{ID: id}
-	err := s.statement(ctx, "consume challenge", func(r run) error {
+	err := s.statement(ctx, "consume challenge", func(ctx context.Context, r run) error {
 		var expires int64
 		found, err := r.row(ctx, `DELETE FROM challenges WHERE id = ? RETURNING purpose, origin, subject, client, data, expires`,
 			[]any{id[:]}, (*string)(&c.Purpose), &c.Origin, &c.Subject, &c.Client, &c.Data, &expires)

@@ -10,7 +10,7 @@ import (
 
 // ReplaceConfirmation implements authcore.Confirmations. A key that is stored for somebody else is ErrConflict.
 func (s *Store) ReplaceConfirmation(ctx context.Context, c authcore.Confirmation) error {
-	return s.transaction(ctx, "replace confirmation", func(r run) error {
+	return s.transaction(ctx, "replace confirmation", func(ctx context.Context, r run) error {
 		elsewhere, err := r.row(ctx, `SELECT 1 FROM confirmations WHERE key_hash = ? AND (purpose <> ? OR subject <> ?)`,
 			[]any{c.KeyHash[:], string(c.Purpose), c.Subject}, new(int))
 		if err != nil {
@@ -30,7 +30,7 @@ const confirmationColumns = `key_hash, purpose, subject, data, created, expires`
 
 // Confirmation implements authcore.Confirmations.
 func (s *Store) Confirmation(ctx context.Context, purpose authcore.ConfirmationPurpose, keyHash [32]byte) (c authcore.Confirmation, err error) {
-	err = s.read(ctx, "confirmation", func(r run) error {
+	err = s.read(ctx, "confirmation", func(ctx context.Context, r run) error {
 		found := false
 		c, found, err = r.confirmation(ctx, `SELECT `+confirmationColumns+` FROM confirmations WHERE key_hash = ? AND purpose = ?`+r.dialect.keep,
 			keyHash[:], string(purpose))
@@ -48,7 +48,7 @@ func (s *Store) Confirmation(ctx context.Context, purpose authcore.ConfirmationP
 // ConsumeConfirmation implements authcore.Confirmations. Taking it out and reading it is one statement, so that of many at
 // once, on however many instances, one gets it.
 func (s *Store) ConsumeConfirmation(ctx context.Context, purpose authcore.ConfirmationPurpose, keyHash [32]byte, now time.Time) (c authcore.Confirmation, err error) {
-	err = s.statement(ctx, "consume confirmation", func(r run) error {
+	err = s.statement(ctx, "consume confirmation", func(ctx context.Context, r run) error {
 		found := false
 		c, found, err = r.confirmation(ctx, `DELETE FROM confirmations WHERE key_hash = ? AND purpose = ? AND expires > ? RETURNING `+confirmationColumns,
 			keyHash[:], string(purpose), micros(now))
@@ -73,7 +73,7 @@ func (s *Store) ConsumeConfirmation(ctx context.Context, purpose authcore.Confir
 
 // DeleteConfirmation implements authcore.Confirmations.
 func (s *Store) DeleteConfirmation(ctx context.Context, purpose authcore.ConfirmationPurpose, subject string) error {
-	return s.statement(ctx, "delete confirmation", func(r run) error {
+	return s.statement(ctx, "delete confirmation", func(ctx context.Context, r run) error {
 		_, err := r.exec(ctx, `DELETE FROM confirmations WHERE purpose = ? AND subject = ?`, string(purpose), subject)
 		return err
 	})

@@ -10,7 +10,7 @@ const selectCredential = `SELECT id, user_id, kind, key, name, data, created, la
 
 // CredentialByKey implements authcore.Credentials.
 func (s *Store) CredentialByKey(ctx context.Context, kind authcore.Method, key string) (c authcore.Credential, err error) {
-	err = s.read(ctx, "credential by key", func(r run) error {
+	err = s.read(ctx, "credential by key", func(ctx context.Context, r run) error {
 		found, err := r.credentials(ctx, selectCredential+`WHERE kind = ? AND key = ?`+r.dialect.keep, string(kind), key)
 		if err != nil {
 			return err
@@ -25,7 +25,7 @@ func (s *Store) CredentialByKey(ctx context.Context, kind authcore.Method, key s
 
 // CredentialsOf implements authcore.Credentials.
 func (s *Store) CredentialsOf(ctx context.Context, userID string) (own []authcore.Credential, err error) {
-	err = s.read(ctx, "credentials of user", func(r run) error {
+	err = s.read(ctx, "credentials of user", func(ctx context.Context, r run) error {
 		own, err = r.credentials(ctx, selectCredential+`WHERE user_id = ? ORDER BY created, id`+r.dialect.keep, userID)
 		return err
 	})
@@ -34,7 +34,7 @@ func (s *Store) CredentialsOf(ctx context.Context, userID string) (own []authcor
 
 // AddCredential implements authcore.Credentials. An id that is stored already is ErrConflict.
 func (s *Store) AddCredential(ctx context.Context, c authcore.Credential) error {
-	return s.transaction(ctx, "add credential", func(r run) error {
+	return s.transaction(ctx, "add credential", func(ctx context.Context, r run) error {
 		if there, err := r.lockUser(ctx, c.UserID); err != nil {
 			return err
 		} else if !there {
@@ -46,7 +46,7 @@ func (s *Store) AddCredential(ctx context.Context, c authcore.Credential) error 
 
 // UpdateCredential implements authcore.Credentials.
 func (s *Store) UpdateCredential(ctx context.Context, c authcore.Credential) error {
-	return s.transaction(ctx, "update credential", func(r run) error {
+	return s.statement(ctx, "update credential", func(ctx context.Context, r run) error {
 		n, err := r.exec(ctx, `UPDATE credentials SET name = ?, data = ?, last_used = ?, version = version + 1 WHERE id = ? AND version = ?`,
 			c.Name, c.Data, micros(c.LastUsed), c.ID, c.Version)
 		if err == nil && n == 0 {
@@ -58,7 +58,7 @@ func (s *Store) UpdateCredential(ctx context.Context, c authcore.Credential) err
 
 // DeleteCredential implements authcore.Credentials.
 func (s *Store) DeleteCredential(ctx context.Context, userID, id string) error {
-	return s.transaction(ctx, "delete credential", func(r run) error {
+	return s.transaction(ctx, "delete credential", func(ctx context.Context, r run) error {
 		// Two deletions of one user follow each other, so that the second one sees that it would take the last.
 		if _, err := r.lockUser(ctx, userID); err != nil {
 			return err

@@ -8,7 +8,7 @@ import (
 
 // Keys implements authcore.Keys. Oldest first is the order in which they were added.
 func (s *Store) Keys(ctx context.Context) (all []authcore.Key, err error) {
-	err = s.read(ctx, "keys", func(r run) error {
+	err = s.read(ctx, "keys", func(ctx context.Context, r run) error {
 		all = nil
 		return r.each(ctx, `SELECT id, pkcs8, created FROM signing_keys ORDER BY position`+r.dialect.keep, nil, func(scan func(...any) error) error {
 			var k authcore.Key
@@ -26,7 +26,7 @@ func (s *Store) Keys(ctx context.Context) (all []authcore.Key, err error) {
 
 // AddKey implements authcore.Keys. An id that is stored already is ErrConflict.
 func (s *Store) AddKey(ctx context.Context, k authcore.Key, after string) error {
-	return s.transaction(ctx, "add key", func(r run) error {
+	return s.transaction(ctx, "add key", func(ctx context.Context, r run) error {
 		var position int64
 		newest := ""
 		if _, err := r.row(ctx, `SELECT position, id FROM signing_keys ORDER BY position DESC LIMIT 1`, nil, &position, &newest); err != nil {
@@ -46,7 +46,7 @@ func (s *Store) AddKey(ctx context.Context, k authcore.Key, after string) error 
 
 // DeleteKey implements authcore.Keys.
 func (s *Store) DeleteKey(ctx context.Context, id string) error {
-	return s.statement(ctx, "delete key", func(r run) error {
+	return s.statement(ctx, "delete key", func(ctx context.Context, r run) error {
 		_, err := r.exec(ctx, `DELETE FROM signing_keys WHERE id = ?`, id)
 		return err
 	})

@@ -22,7 +22,7 @@ const (
 
 // Notify implements authcore.Notices. In a transaction, all are told when it is committed.
 func (s *Store) Notify(ctx context.Context, n authcore.Notice) error {
-	return s.transaction(ctx, "notify", func(r run) error {
+	return s.transaction(ctx, "notify", func(ctx context.Context, r run) error {
 		if s.dialect.Ordered != "" {
 			if _, err := r.exec(ctx, s.dialect.Ordered); err != nil {
 				return err
@@ -134,7 +134,7 @@ type notice struct {
 func (s *Store) lastNotice(ctx context.Context) (id int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, noticeTimeout)
 	defer cancel()
-	err = s.read(ctx, "last notice", func(r run) error {
+	err = s.read(ctx, "last notice", func(ctx context.Context, r run) error {
 		_, err := r.row(ctx, `SELECT id FROM notices ORDER BY id DESC LIMIT 1`, nil, &id)
 		return err
 	})
@@ -145,7 +145,7 @@ func (s *Store) lastNotice(ctx context.Context) (id int64, err error) {
 func (s *Store) noticesFrom(ctx context.Context, id int64) (all []notice, err error) {
 	ctx, cancel := context.WithTimeout(ctx, noticeTimeout)
 	defer cancel()
-	err = s.read(ctx, "notices", func(r run) error {
+	err = s.read(ctx, "notices", func(ctx context.Context, r run) error {
 		all = nil
 		return r.each(ctx, `SELECT id, kind, subject FROM notices WHERE id >= ? ORDER BY id LIMIT ?`, []any{id, noticeBatch + 1},
 			func(scan func(...any) error) error {

@@ -11,7 +11,7 @@ import (
 
 // AddMail implements authcore.Outbox. An id that is stored already is ErrConflict.
 func (s *Store) AddMail(ctx context.Context, m authcore.SealedMail) error {
-	return s.statement(ctx, "add mail", func(r run) error {
+	return s.statement(ctx, "add mail", func(ctx context.Context, r run) error {
 		n, err := r.exec(ctx, `INSERT INTO outbox (id, sealed, created, due, tries) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			m.ID, m.Sealed, micros(m.Created), micros(m.Due), m.Tries)
 		if err == nil && n == 0 {
@@ -23,7 +23,7 @@ func (s *Store) AddMail(ctx context.Context, m authcore.SealedMail) error {
 
 // ClaimMails implements authcore.Outbox. Mails that another instance is claiming at this moment are passed over.
 func (s *Store) ClaimMails(ctx context.Context, n int, now, until time.Time) (claimed []authcore.SealedMail, err error) {
-	err = s.transaction(ctx, "claim mails", func(r run) error {
+	err = s.transaction(ctx, "claim mails", func(ctx context.Context, r run) error {
 		claimed = nil
 		err := r.each(ctx, `SELECT id, sealed, created, tries FROM outbox WHERE due <= ? ORDER BY due, id LIMIT ?`+r.dialect.SkipLocked,
 			[]any{micros(now), max(0, n)}, func(scan func(...any) error) error {
@@ -55,7 +55,7 @@ func (s *Store) ClaimMails(ctx context.Context, n int, now, until time.Time) (cl
 
 // DeferMail implements authcore.Outbox.
 func (s *Store) DeferMail(ctx context.Context, m authcore.SealedMail, due time.Time) error {
-	return s.statement(ctx, "defer mail", func(r run) error {
+	return s.statement(ctx, "defer mail", func(ctx context.Context, r run) error {
 		_, err := r.exec(ctx, `UPDATE outbox SET due = ? WHERE id = ? AND tries = ?`, micros(due), m.ID, m.Tries)
 		return err
 	})
@@ -63,7 +63,7 @@ func (s *Store) DeferMail(ctx context.Context, m authcore.SealedMail, due time.T
 
 // DeleteMail implements authcore.Outbox.
 func (s *Store) DeleteMail(ctx context.Context, m authcore.SealedMail) error {
-	return s.statement(ctx, "delete mail", func(r run) error {
+	return s.statement(ctx, "delete mail", func(ctx context.Context, r run) error {
 		_, err := r.exec(ctx, `DELETE FROM outbox WHERE id = ? AND tries = ?`, m.ID, m.Tries)
 		return err
 	})
@@ -71,7 +71,7 @@ func (s *Store) DeleteMail(ctx context.Context, m authcore.SealedMail) error {
 
 // MailWaiting implements authcore.Outbox.
 func (s *Store) MailWaiting(ctx context.Context) (n int, oldest time.Time, err error) {
-	err = s.read(ctx, "mail waiting", func(r run) error {
+	err = s.read(ctx, "mail waiting", func(ctx context.Context, r run) error {
 		var created sql.NullInt64
 		_, err := r.row(ctx, `SELECT count(*), min(created) FROM outbox`, nil, &n, &created)
 		if created.Valid {

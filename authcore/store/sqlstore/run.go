@@ -18,38 +18,64 @@ type verdict struct{ error }
 func (v verdict) Unwrap() error { return v.error }
 
 // read does what changes nothing.
-func (s *Store) read(ctx context.Context, what string, f func(run) error) error {
+func (s *Store) read(ctx context.Context, what string, f func(context.Context, run) error) error {
 	if s.tx != nil {
 		return s.tx.do(ctx, what, f)
 	}
-	return s.again(ctx, what, func() error { return f(run{s.reads, &s.dialect}) })
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	return s.again(ctx, what, func() error {
+		err := f(ctx, run{s.reads, &s.dialect})
+		for n := 1; n <= retries && s.dialect.cut(err) && pause(ctx, n); n++ {
+			err = f(ctx, run{s.reads, &s.dialect})
+		}
+		return err
+	})
 }
 
 // statement does a change that is a single statement, and so atomic by itself.
-func (s *Store) statement(ctx context.Context, what string, f func(run) error) error {
+func (s *Store) statement(ctx context.Context, what string, f func(context.Context, run) error) error {
 	if s.tx != nil {
 		return s.tx.do(ctx, what, f)
 	}
-	return s.again(ctx, what, func() error { return f(run{s.db, &s.dialect}) })
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	return s.again(ctx, what, func() error { return f(ctx, run{s.db, &s.dialect}) })
 }
 
 // transaction does a change of several statements: all of it where f answers nil, else nothing.
-func (s *Store) transaction(ctx context.Context, what string, f func(run) error) error {
+func (s *Store) transaction(ctx context.Context, what string, f func(context.Context, run) error) error {
 	if s.tx != nil {
 		return s.tx.part(ctx, what, f)
 	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	return s.again(ctx, what, func() error {
 		tx, err := s.db.BeginTx(ctx, nil)
 		if err != nil {
 			return err
 		}
-		if err := f(run{tx, &s.dialect}); err != nil {
+		if err := f(ctx, run{tx, &s.dialect}); err != nil {
 			// What the rollback says is of no use: the connection is closed if it fails, and that rolls back too.
 			_ = tx.Rollback()
 			return err
 		}
 		return tx.Commit()
 	})
+}
+
+// bounded answers a context that ends with the time there is for one operation.
+func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.timeout <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, s.timeout)
+}
+
+// cut reports whether an error of the database says that the connection is gone.
+func (d *Dialect) cut(err error) bool {
+	var decided verdict
+	return err != nil && d.Cut != nil && !errors.As(err, &decided) && d.Cut(err)
 }
 
 // retries is how often something is tried again that lost against a lock.

@@ -15,7 +15,7 @@ const selectSession = `SELECT id, user_id, origin, cookie, secret_hash, refresh_
 // CreateSession implements authcore.Sessions. It answers ErrUserNotFound where the user is not, so that a sign-in that was
 // on its way while the account was deleted opens nothing, and ErrConflict where the id is stored already.
 func (s *Store) CreateSession(ctx context.Context, one authcore.Session) error {
-	return s.transaction(ctx, "create session", func(r run) error {
+	return s.transaction(ctx, "create session", func(ctx context.Context, r run) error {
 		if there, err := r.lockUser(ctx, one.UserID); err != nil {
 			return err
 		} else if !there {
@@ -38,7 +38,7 @@ func (s *Store) CreateSession(ctx context.Context, one authcore.Session) error {
 
 // Session implements authcore.Sessions.
 func (s *Store) Session(ctx context.Context, id string) (one authcore.Session, err error) {
-	err = s.read(ctx, "session", func(r run) error {
+	err = s.read(ctx, "session", func(ctx context.Context, r run) error {
 		found, err := r.sessions(ctx, selectSession+`WHERE id = ?`+r.dialect.keep, id)
 		if err != nil {
 			return err
@@ -54,7 +54,7 @@ func (s *Store) Session(ctx context.Context, id string) (one authcore.Session, e
 // UpdateSession implements authcore.Sessions. A session never changes hands: for another user than the one who opened it,
 // it is not found.
 func (s *Store) UpdateSession(ctx context.Context, one authcore.Session) error {
-	return s.transaction(ctx, "update session", func(r run) error {
+	return s.statement(ctx, "update session", func(ctx context.Context, r run) error {
 		values, err := sessionValues(one)
 		if err != nil {
 			return err
@@ -72,7 +72,7 @@ func (s *Store) UpdateSession(ctx context.Context, one authcore.Session) error {
 
 // EndSession implements authcore.Sessions.
 func (s *Store) EndSession(ctx context.Context, id string) error {
-	return s.statement(ctx, "end session", func(r run) error {
+	return s.statement(ctx, "end session", func(ctx context.Context, r run) error {
 		_, err := r.exec(ctx, `DELETE FROM sessions WHERE id = ?`, id)
 		return err
 	})
@@ -80,7 +80,7 @@ func (s *Store) EndSession(ctx context.Context, id string) error {
 
 // SessionsOf implements authcore.Sessions.
 func (s *Store) SessionsOf(ctx context.Context, userID string, now time.Time) (open []authcore.Session, err error) {
-	err = s.read(ctx, "sessions of user", func(r run) error {
+	err = s.read(ctx, "sessions of user", func(ctx context.Context, r run) error {
 		open, err = r.sessions(ctx, selectSession+`WHERE user_id = ? AND expires > ? ORDER BY created, id`+r.dialect.keep, userID, micros(now))
 		return err
 	})
@@ -106,7 +106,7 @@ const sweepBatch = 500
 // sweep runs a deletion of what expired, with the time and the size of a batch as arguments, until nothing is left of it.
 func (s *Store) sweep(ctx context.Context, what, statement string, now time.Time) (deleted int, err error) {
 	for n := sweepBatch; n == sweepBatch && err == nil; deleted += n {
-		err = s.statement(ctx, what, func(r run) error {
+		err = s.statement(ctx, what, func(ctx context.Context, r run) error {
 			n, err = r.exec(ctx, statement, micros(now), sweepBatch)
 			return err
 		})

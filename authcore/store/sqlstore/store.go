@@ -42,6 +42,9 @@ type Dialect struct {
 	Ordered, Announce string
 	// Again reports whether an error says that the statement did nothing because of others and may succeed if repeated.
 	Again func(error) bool
+	// Cut reports whether an error says that the connection is gone: then nobody knows whether a change was made, and what
+	// only reads is tried again. Nil where there is no connection to lose.
+	Cut func(error) bool
 
 	keep string // within Transact LockRow, for what is read there; else empty
 }
@@ -53,12 +56,14 @@ type Config struct {
 	Dialect Dialect
 	// Await begins to wait for what Announce announces; nil: Listen looks each half second.
 	Await func(context.Context) (Waiter, error)
-	Now   func() time.Time // default time.Now
+	// Timeout bounds every operation, and Transact as a whole; zero: only its context does.
+	Timeout time.Duration
+	Now     func() time.Time // default time.Now
 }
 
 // Waiter waits for notices to be announced.
 type Waiter interface {
-	// Wait answers nil when something was announced, or after at most a second, so that nothing depends on announcements;
+	// Wait answers nil when something was announced, or after a few seconds at most, so that one that got lost is made good;
 	// an error where it is cut off.
 	Wait(context.Context) error
 	Close()
@@ -69,13 +74,14 @@ type Store struct {
 	db, reads *sql.DB
 	dialect   Dialect
 	await     func(context.Context) (Waiter, error)
+	timeout   time.Duration
 	now       func() time.Time
 	tx        *tx // in the store of a transaction
 }
 
 // New answers a store on a database that Migrate has brought up to date.
 func New(cfg Config) *Store {
-	s := &Store{db: cfg.DB, reads: cfg.Reads, dialect: cfg.Dialect, await: cfg.Await, now: cfg.Now}
+	s := &Store{db: cfg.DB, reads: cfg.Reads, dialect: cfg.Dialect, await: cfg.Await, timeout: cfg.Timeout, now: cfg.Now}
 	if s.reads == nil {
 		s.reads = s.db
 	}
@@ -103,7 +109,7 @@ func (s *Store) ChallengeStores() authcore.ChallengeStores {
 
 // Ping implements authcore.Health: it reads from a table, since a connection alone tells little.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.read(ctx, "ping", func(r run) error {
+	return s.read(ctx, "ping", func(ctx context.Context, r run) error {
 		_, err := r.row(ctx, `SELECT position FROM signing_keys LIMIT 1`, nil, new(int64))
 		return err
 	})

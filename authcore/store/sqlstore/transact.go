@@ -20,6 +20,8 @@ func (s *Store) Transact(ctx context.Context, f func(authcore.Stores) error) err
 	if s.tx != nil {
 		return errors.New("sqlstore: transact: this is a transaction already")
 	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	for n := 1; ; n++ {
 		err, again := s.transact(ctx, f)
 		if !again || n > transactRetries || !pause(ctx, min(n, 5)) {
@@ -41,7 +43,7 @@ func (s *Store) transact(ctx context.Context, f func(authcore.Stores) error) (er
 	defer func() { _ = began.Rollback() }()
 	within := *s
 	within.dialect.keep = s.dialect.LockRow
-	t := &tx{run: run{began, &within.dialect}}
+	t := &tx{ctx: ctx, run: run{began, &within.dialect}}
 	within.tx = t
 	stores := within.Stores()
 	stores.Transactions, stores.Health = nil, nil
@@ -62,6 +64,7 @@ func (s *Store) transact(ctx context.Context, f func(authcore.Stores) error) (er
 
 // tx is a transaction of the caller's, in which operations neither begin anything nor try again: that is for the whole.
 type tx struct {
+	ctx    context.Context // nothing in it lasts longer
 	mu     sync.Mutex
 	run    run
 	failed error // what the database said that made the whole fail
@@ -77,9 +80,14 @@ func (t *tx) end() error {
 }
 
 // do does one operation. One that the database failed at takes the whole with it.
-func (t *tx) do(ctx context.Context, what string, f func(run) error) error {
+func (t *tx) do(ctx context.Context, what string, f func(context.Context, run) error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if end, ok := t.ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, end)
+		defer cancel()
+	}
 	if t.over {
 		return fmt.Errorf("sqlstore: %s: %w: the transaction is over", what, authcore.ErrUnavailable)
 	}
@@ -88,7 +96,7 @@ func (t *tx) do(ctx context.Context, what string, f func(run) error) error {
 		err = ctx.Err()
 	}
 	if err == nil {
-		err = f(t.run)
+		err = f(ctx, t.run)
 	}
 	if decided := (verdict{}); err != nil && !errors.As(err, &decided) {
 		t.failed = err
@@ -97,12 +105,12 @@ func (t *tx) do(ctx context.Context, what string, f func(run) error) error {
 }
 
 // part does one operation of several statements: where it is refused, nothing of it stays, and what follows goes on.
-func (t *tx) part(ctx context.Context, what string, f func(run) error) error {
-	return t.do(ctx, what, func(r run) error {
+func (t *tx) part(ctx context.Context, what string, f func(context.Context, run) error) error {
+	return t.do(ctx, what, func(ctx context.Context, r run) error {
 		if _, err := r.exec(ctx, `SAVEPOINT part`); err != nil {
 			return err
 		}
-		err := f(r)
+		err := f(ctx, r)
 		if decided := (verdict{}); errors.As(err, &decided) {
 			if _, undo := r.exec(ctx, `ROLLBACK TO SAVEPOINT part`); undo != nil {
 				return undo

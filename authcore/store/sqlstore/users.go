@@ -15,7 +15,7 @@ func (s *Store) CreateUser(ctx context.Context, u authcore.User, first authcore.
 	if first.UserID != u.ID {
 		return errors.New("sqlstore: create user: the first credential is not the new user's")
 	}
-	return s.transaction(ctx, "create user", func(r run) error {
+	return s.transaction(ctx, "create user", func(ctx context.Context, r run) error {
 		roles, err := json.Marshal(u.Roles)
 		if err != nil {
 			return err
@@ -37,7 +37,7 @@ func (s *Store) CreateUser(ctx context.Context, u authcore.User, first authcore.
 
 // User implements authcore.Users.
 func (s *Store) User(ctx context.Context, id string) (u authcore.User, err error) {
-	err = s.read(ctx, "user", func(r run) error {
+	err = s.read(ctx, "user", func(ctx context.Context, r run) error {
 		u, err = r.user(ctx, `SELECT `+userColumns+` FROM users u WHERE u.id = ?`, id)
 		return err
 	})
@@ -46,7 +46,7 @@ func (s *Store) User(ctx context.Context, id string) (u authcore.User, err error
 
 // UserByUsername implements authcore.Users.
 func (s *Store) UserByUsername(ctx context.Context, username string) (u authcore.User, err error) {
-	err = s.read(ctx, "user by username", func(r run) error {
+	err = s.read(ctx, "user by username", func(ctx context.Context, r run) error {
 		// A name the account only had before finds nobody.
 		u, err = r.user(ctx, `SELECT `+userColumns+` FROM usernames n JOIN users u ON u.id = n.user_id AND u.folded = n.folded
 			WHERE n.folded = ?`, authcore.FoldUsername(username))
@@ -57,7 +57,7 @@ func (s *Store) UserByUsername(ctx context.Context, username string) (u authcore
 
 // UserByEmail implements authcore.Users.
 func (s *Store) UserByEmail(ctx context.Context, email string) (u authcore.User, err error) {
-	err = s.read(ctx, "user by e-mail", func(r run) error {
+	err = s.read(ctx, "user by e-mail", func(ctx context.Context, r run) error {
 		// Said of the index, which has no empty addresses.
 		u, err = r.user(ctx, `SELECT `+userColumns+` FROM users u WHERE u.email = ? AND u.email <> ''`, email)
 		return err
@@ -67,7 +67,7 @@ func (s *Store) UserByEmail(ctx context.Context, email string) (u authcore.User,
 
 // UpdateUser implements authcore.Users.
 func (s *Store) UpdateUser(ctx context.Context, u authcore.User) error {
-	return s.transaction(ctx, "update user", func(r run) error {
+	return s.transaction(ctx, "update user", func(ctx context.Context, r run) error {
 		roles, err := json.Marshal(u.Roles)
 		if err != nil {
 			return err
@@ -95,7 +95,7 @@ func (s *Store) UpdateUser(ctx context.Context, u authcore.User) error {
 // DeleteUser implements authcore.Users. A user who is not there is ErrUserNotFound. What refers to the user goes, or for
 // the usernames stays without an owner, by the foreign keys.
 func (s *Store) DeleteUser(ctx context.Context, id string) error {
-	return s.statement(ctx, "delete user", func(r run) error {
+	return s.statement(ctx, "delete user", func(ctx context.Context, r run) error {
 		n, err := r.exec(ctx, `DELETE FROM users WHERE id = ?`, id)
 		if err == nil && n == 0 {
 			err = verdict{authcore.ErrUserNotFound}
