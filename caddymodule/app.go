@@ -136,11 +136,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := counted.register(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
-	name, err := a.provisionStore(ctx)
+	name, err := a.provisionStores(ctx)
 	if err != nil {
-		return err
-	}
-	if err := a.provisionChallengeStore(ctx); err != nil {
 		return err
 	}
 	state, _ := pool.LoadOrStore(poolKey{"state", name}, gateway.NewState())
@@ -162,93 +159,6 @@ func (a *App) Provision(ctx caddy.Context) error {
 	config.Logger = a.logger
 	a.realm, err = gateway.NewRealm(config)
 	return err
-}
-
-func (a *App) provisionStore(ctx caddy.Context) (name string, err error) {
-	if a.StoreRaw == nil {
-		a.StoreRaw = json.RawMessage(`{"backend":"sqlite"}`)
-	}
-	module, err := ctx.LoadModule(a, "StoreRaw")
-	if err != nil {
-		return "", fmt.Errorf("store: %w", err)
-	}
-	store, ok := module.(Store)
-	if !ok {
-		return "", fmt.Errorf("store: module %T cannot open a store", module)
-	}
-	name = store.StoreName()
-	if name == "" {
-		return "", fmt.Errorf("store: module %T does not name its store", module)
-	}
-	value, _, err := pool.LoadOrNew(poolKey{"store", name}, func() (caddy.Destructor, error) {
-		return &opening[OpenStore]{
-			name: "store " + name, open: store.OpenStore, now: time.Now,
-			close: func(s OpenStore) error { return closeIfAny(s.Close) },
-		}, nil
-	})
-	if err != nil {
-		return "", err
-	}
-	a.released(poolKey{"store", name})
-	a.accounts = value.(*opening[OpenStore])
-	return name, nil
-}
-
-func (a *App) provisionChallengeStore(ctx caddy.Context) error {
-	if a.ChallengeStoreRaw == nil {
-		a.ChallengeStoreRaw = json.RawMessage(`{"backend":"memory"}`)
-	}
-	module, err := ctx.LoadModule(a, "ChallengeStoreRaw")
-	if err != nil {
-		return fmt.Errorf("challenge_store: %w", err)
-	}
-	store, ok := module.(ChallengeStore)
-	if !ok {
-		return fmt.Errorf("challenge_store: module %T cannot open a challenge store", module)
-	}
-	_, a.noticesByChallenges = store.(NoticeCarrier)
-	accounts, name := a.accounts, store.StoreName()
-	o := &opening[OpenChallengeStore]{
-		name: "challenge store " + name, now: time.Now,
-		open: func(ctx context.Context) (OpenChallengeStore, error) {
-			return store.OpenChallengeStore(ctx, OpenStore{})
-		},
-		close: func(s OpenChallengeStore) error { return closeIfAny(s.Close) },
-	}
-	if name == "" {
-		o.open = func(ctx context.Context) (OpenChallengeStore, error) {
-			open, err := accounts.get(ctx)
-			if err != nil {
-				return OpenChallengeStore{}, err
-			}
-			return store.OpenChallengeStore(ctx, open)
-		}
-		a.challenges = o
-		a.release = append(a.release, o.Destruct)
-		return nil
-	}
-	value, _, err := pool.LoadOrNew(poolKey{"challenge store", name}, func() (caddy.Destructor, error) { return o, nil })
-	if err != nil {
-		return err
-	}
-	a.released(poolKey{"challenge store", name})
-	a.challenges = value.(*opening[OpenChallengeStore])
-	return nil
-}
-
-func closeIfAny(f func() error) error {
-	if f == nil {
-		return nil
-	}
-	return f()
-}
-
-// released notes that Cleanup gives back what was just taken from the pool.
-func (a *App) released(key poolKey) {
-	a.release = append(a.release, func() error {
-		_, err := pool.Delete(key)
-		return err
-	})
 }
 
 // realmConfig is the part of the configuration that the options are about.

@@ -41,7 +41,7 @@ func (a *App) provisionMail(config *gateway.RealmConfig) error {
 		return err
 	}
 	a.worker = &mail.Worker{
-		Outbox: config.Stores.Outbox, Sender: p.sender, Templates: p.templates, From: p.from, Product: a.product(),
+		Outbox: config.Stores.Outbox, Sender: p.sender, Templates: p.templates, From: p.from, Name: a.product(),
 		// The realm is made after its mails' worker, which it wakes.
 		Open: func(ctx context.Context, m authcore.SealedMail) (authcore.Mail, error) {
 			return a.realm.OpenMail(ctx, m)
