@@ -56,6 +56,9 @@ func (p *pretender) serve(conn net.Conn) {
 		switch name := strings.ToLower(command[0]); {
 		case name == "hello":
 			answer = "*2\r\n$5\r\nproto\r\n:2\r\n"
+		case name == "cluster": // all slots are here
+			at := p.Addr().(*net.TCPAddr)
+			answer = fmt.Sprintf("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:%d\r\n$1\r\nx\r\n", at.Port)
 		case told:
 			p.got.Add(1)
 		case name == "info":
@@ -151,6 +154,30 @@ func TestAnswersThatAreNone(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A server of a Cluster points to another one, which does what it is asked and dies before it says so. What it is asked
+// is not put to it again.
+func TestRedirectedOnce(t *testing.T) {
+	for name := range operations(nil) {
+		first, second := pretend(t), pretend(t)
+		s := open(t, Config{URLs: []string{"redis://" + first.Addr().String()}, Cluster: true})
+		first.answer.Store(fmt.Sprintf("-MOVED 1 %s\r\n", second.Addr()))
+		second.answer.Store("close")
+		if name == "consume" || name == "notify" { // these ask for replicas first
+			n, err := s.node(t.Context(), "x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			n.known = time.Now()
+		}
+		if err := operations(s)[name](t.Context()); !errors.Is(err, authcore.ErrUnavailable) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if n := second.got.Load(); n != 1 {
+			t.Errorf("%s was asked %d times", name, n)
+		}
 	}
 }
 
