@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -46,7 +47,7 @@ func newHouseOn(tb testing.TB, stores authcore.Stores, attempts authcore.Attempt
 	hasher := quick()
 	hasher.Parallel = 8
 	hasher.derive = func(password, salt []byte, time, memory uint32, threads uint8, size uint32) []byte {
-		h.ledger.note("hash")
+		_ = h.ledger.note("hash")
 		return argon2.IDKey(password, salt, time, memory, threads, size)
 	}
 	h.Passwords = &Passwords{
@@ -58,7 +59,9 @@ func newHouseOn(tb testing.TB, stores authcore.Stores, attempts authcore.Attempt
 		Now:         func() time.Time { return h.now },
 		// Not sealed at all, so that tests read what was written.
 		Seal: func(_ context.Context, m authcore.Mail) (authcore.SealedMail, error) {
-			h.ledger.note("seal")
+			if err := h.ledger.note("seal"); err != nil {
+				return authcore.SealedMail{}, err
+			}
 			sealed, err := json.Marshal(m)
 			return authcore.SealedMail{ID: rand.Text(), Sealed: sealed}, err
 		},
@@ -69,16 +72,23 @@ func newHouseOn(tb testing.TB, stores authcore.Stores, attempts authcore.Attempt
 	return h
 }
 
-// ledger notes what is done, in order.
+// ledger notes what is done, in order. Where fail is not 0, the step with that number, counted from 1, fails.
 type ledger struct {
 	mu   sync.Mutex
 	done []string
+	fail int
 }
 
-func (l *ledger) note(what string) {
+var errDown = errors.New("the disk is gone")
+
+func (l *ledger) note(what string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.done = append(l.done, what)
+	if len(l.done) == l.fail {
+		return errDown
+	}
+	return nil
 }
 
 // during answers what was done by f.
@@ -117,22 +127,30 @@ type notedUsers struct {
 }
 
 func (n notedUsers) UserByEmail(ctx context.Context, email string) (authcore.User, error) {
-	n.note("read user")
+	if err := n.note("read user"); err != nil {
+		return authcore.User{}, err
+	}
 	return n.Users.UserByEmail(ctx, email)
 }
 
 func (n notedUsers) User(ctx context.Context, id string) (authcore.User, error) {
-	n.note("read user")
+	if err := n.note("read user"); err != nil {
+		return authcore.User{}, err
+	}
 	return n.Users.User(ctx, id)
 }
 
 func (n notedUsers) CreateUser(ctx context.Context, u authcore.User, c authcore.Credential) error {
-	n.note("create user")
+	if err := n.note("create user"); err != nil {
+		return err
+	}
 	return n.Users.CreateUser(ctx, u, c)
 }
 
 func (n notedUsers) UpdateUser(ctx context.Context, u authcore.User) error {
-	n.note("update user")
+	if err := n.note("update user"); err != nil {
+		return err
+	}
 	return n.Users.UpdateUser(ctx, u)
 }
 
@@ -142,17 +160,23 @@ type notedCredentials struct {
 }
 
 func (n notedCredentials) CredentialByKey(ctx context.Context, kind authcore.Method, key string) (authcore.Credential, error) {
-	n.note("read credential")
+	if err := n.note("read credential"); err != nil {
+		return authcore.Credential{}, err
+	}
 	return n.Credentials.CredentialByKey(ctx, kind, key)
 }
 
 func (n notedCredentials) AddCredential(ctx context.Context, c authcore.Credential) error {
-	n.note("add credential")
+	if err := n.note("add credential"); err != nil {
+		return err
+	}
 	return n.Credentials.AddCredential(ctx, c)
 }
 
 func (n notedCredentials) UpdateCredential(ctx context.Context, c authcore.Credential) error {
-	n.note("update credential")
+	if err := n.note("update credential"); err != nil {
+		return err
+	}
 	return n.Credentials.UpdateCredential(ctx, c)
 }
 
@@ -162,7 +186,9 @@ type notedSessions struct {
 }
 
 func (n notedSessions) EndSession(ctx context.Context, id string) error {
-	n.note("end session")
+	if err := n.note("end session"); err != nil {
+		return err
+	}
 	return n.Sessions.EndSession(ctx, id)
 }
 
@@ -172,17 +198,23 @@ type notedConfirmations struct {
 }
 
 func (n notedConfirmations) Confirmation(ctx context.Context, p authcore.ConfirmationPurpose, h [32]byte) (authcore.Confirmation, error) {
-	n.note("read confirmation")
+	if err := n.note("read confirmation"); err != nil {
+		return authcore.Confirmation{}, err
+	}
 	return n.Confirmations.Confirmation(ctx, p, h)
 }
 
 func (n notedConfirmations) ReplaceConfirmation(ctx context.Context, c authcore.Confirmation) error {
-	n.note("replace confirmation")
+	if err := n.note("replace confirmation"); err != nil {
+		return err
+	}
 	return n.Confirmations.ReplaceConfirmation(ctx, c)
 }
 
 func (n notedConfirmations) ConsumeConfirmation(ctx context.Context, p authcore.ConfirmationPurpose, h [32]byte, now time.Time) (authcore.Confirmation, error) {
-	n.note("consume confirmation")
+	if err := n.note("consume confirmation"); err != nil {
+		return authcore.Confirmation{}, err
+	}
 	return n.Confirmations.ConsumeConfirmation(ctx, p, h, now)
 }
 
@@ -192,7 +224,9 @@ type notedOutbox struct {
 }
 
 func (n notedOutbox) AddMail(ctx context.Context, m authcore.SealedMail) error {
-	n.note("add mail")
+	if err := n.note("add mail"); err != nil {
+		return err
+	}
 	return n.Outbox.AddMail(ctx, m)
 }
 
@@ -202,7 +236,9 @@ type notedTransactions struct {
 }
 
 func (n notedTransactions) Transact(ctx context.Context, f func(authcore.Stores) error) error {
-	n.note("transact")
+	if err := n.note("transact"); err != nil {
+		return err
+	}
 	return n.Transactions.Transact(ctx, func(s authcore.Stores) error { return f(n.stores(s)) })
 }
 
@@ -212,17 +248,23 @@ type notedAttempts struct {
 }
 
 func (n notedAttempts) CountLockout(ctx context.Context, key string, l authcore.Lockout, now time.Time) (authcore.Attempts, error) {
-	n.note("count try")
+	if err := n.note("count try"); err != nil {
+		return authcore.Attempts{}, err
+	}
 	return n.AttemptCounter.CountLockout(ctx, key, l, now)
 }
 
 func (n notedAttempts) CountAttempt(ctx context.Context, key string, window time.Duration, now time.Time) (authcore.Attempts, error) {
-	n.note("count mail")
+	if err := n.note("count mail"); err != nil {
+		return authcore.Attempts{}, err
+	}
 	return n.AttemptCounter.CountAttempt(ctx, key, window, now)
 }
 
 func (n notedAttempts) ClearAttempts(ctx context.Context, key string) error {
-	n.note("clear")
+	if err := n.note("clear"); err != nil {
+		return err
+	}
 	return n.AttemptCounter.ClearAttempts(ctx, key)
 }
 
