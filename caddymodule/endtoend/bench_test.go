@@ -26,7 +26,7 @@ import (
 // lower quartiles over the rounds, since what disturbs a round only ever adds to it. "throughput-ratio" is that of the
 // time they took; "cpu" is user and system time of Caddy's process. On a noisy machine the latter is the steadier figure.
 func BenchmarkServer(b *testing.B) {
-	s := startServers(b)
+	s := startServers(b, "")
 	cookie, bearer := s.signIn(b, `,"session":"cookie"`), s.signIn(b, "")
 	for _, c := range []struct {
 		name   string
@@ -173,7 +173,8 @@ type servers struct {
 	caddy        *exec.Cmd
 }
 
-func startServers(b *testing.B) *servers {
+// startServers starts them; global are further lines of the app's block.
+func startServers(b *testing.B, global string, env ...string) *servers {
 	b.Helper()
 	s := &servers{plain: freeAddress(b), gated: freeAddress(b)}
 
@@ -203,6 +204,7 @@ func startServers(b *testing.B) *servers {
 		session {
 			access_token 1h
 		}
+		%s
 	}
 }
 http://%s {
@@ -214,14 +216,14 @@ http://%s {
 		allow anyone /public/*
 		allow signed_in /reports/*
 	}
-	reverse_proxy %[3]s
+	reverse_proxy %[4]s
 }
-`, filepath.Join(dir, "authgate.db"), s.plain, strings.TrimSpace(backend), s.gated)
+`, filepath.Join(dir, "authgate.db"), global, s.plain, strings.TrimSpace(backend), s.gated)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	s.caddy = exec.Command(binary, "run", "--config", config, "--adapter", "caddyfile")
-	s.caddy.Env = append(os.Environ(), asCaddy+"=1", "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	s.caddy.Env = append(append(os.Environ(), asCaddy+"=1", "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir), env...)
 	log := new(output)
 	s.caddy.Stdout, s.caddy.Stderr = log, log
 	run(b, s.caddy)
