@@ -27,8 +27,8 @@ func ParseEmail(s string) (string, error) {
 	}
 	local, domain, found := strings.Cut(s, "@")
 	switch {
-	case !found || strings.Contains(domain, "@"):
-		return invalid("not one @")
+	case !found:
+		return invalid("no @")
 	case len(local) > maxLocal:
 		return invalid("too long before the @")
 	case !isDotAtom(local):

@@ -319,6 +319,16 @@ func TestClientsThatAreGoneLeaveTheQueue(t *testing.T) {
 	}
 }
 
+func TestNothingIsHashedForWhoIsGoneBefore(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 { // a free place and the end of the context: select would take either
+		if _, err := quick().Hash(ctx, right); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A hash that panics gives its turn back.
 func TestTurnIsGivenBack(t *testing.T) {
 	h := &Hasher{Parallel: 1, derive: func([]byte, []byte, uint32, uint32, uint8, uint32) []byte { panic("out of memory") }}

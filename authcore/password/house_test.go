@@ -127,6 +127,9 @@ type notedUsers struct {
 }
 
 func (n notedUsers) UserByEmail(ctx context.Context, email string) (authcore.User, error) {
+	if email == "" { // a store could find whoever has none
+		return authcore.User{}, errors.New("looked for a user without an address")
+	}
 	if err := n.note("read user"); err != nil {
 		return authcore.User{}, err
 	}

@@ -126,9 +126,8 @@ func (p *Passwords) compare(ctx context.Context, a account, key, password string
 	if !a.hasPassword() {
 		phc = p.Hasher.decoy()
 	}
-	// What is too long is nobody's, and not worth hashing as it is.
-	tooLong := len(password) > 3*p.maxLength() || len(canonical(password)) > p.maxLength()
-	if tooLong {
+	// What is too long is nobody's password, as nothing is; and not worth hashing as it is.
+	if len(canonical(password)) > p.maxLength() {
 		password = ""
 	}
 	ok, outdated, err := p.Hasher.verify(password, phc)
@@ -136,7 +135,7 @@ func (p *Passwords) compare(ctx context.Context, a account, key, password string
 		// Nothing a user can do about; it is told apart from a wrong password so that the operator hears of it.
 		return compared{}, storeError("compare", err)
 	}
-	c := compared{ok: ok && !tooLong && a.hasPassword(), tries: tries}
+	c := compared{ok: ok && a.hasPassword(), tries: tries}
 	if c.ok && outdated && tries.Count <= p.lockout().Tries {
 		c.renewed, err = p.Hasher.hash(password)
 	}

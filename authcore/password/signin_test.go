@@ -97,8 +97,8 @@ func TestAllRefusalsAreTheSameWork(t *testing.T) {
 	derive := h.Hasher.derive
 	h.Hasher.derive = func(password, salt []byte, time, memory uint32, threads uint8, size uint32) []byte {
 		costs = append(costs, parameters{memory, time, threads})
-		if len(salt) != saltSize || size != hashSize {
-			t.Errorf("salt of %d, hash of %d", len(salt), size)
+		if len(salt) != saltSize || size != hashSize || len(password) > 1024 {
+			t.Errorf("salt of %d, hash of %d, password of %d", len(salt), size, len(password))
 		}
 		return derive(password, salt, time, memory, threads, size)
 	}
@@ -498,6 +498,70 @@ func TestASignInDuringAResetIsRefused(t *testing.T) {
 	}
 	if err := h.signIn(t, alice, second); err != nil {
 		t.Error(err)
+	}
+}
+
+// Attack: after the parameters were raised, a right password costs two hashes. During a suspension that would tell that it
+// is the right one.
+func TestSuspensionIsNoOracleWhenRaised(t *testing.T) {
+	h := newHouse(t)
+	h.account(t, alice, right)
+	h.suspend(t, alice)
+	h.Hasher.Memory = 16
+	for _, password := range []string{right, wrong} {
+		if done := h.ledger.during(func() { _ = h.signIn(t, alice, password) }); count(done, "hash") != 1 {
+			t.Errorf("%q", done)
+		}
+	}
+}
+
+// What no password has is compared with where there is none. Even one that had it would not be let in.
+func TestNobodyIsLetInByTheDecoy(t *testing.T) {
+	h := newHouse(t)
+	h.withoutPassword(t, "w", "wallet@example.com")
+	h.Hasher.derive = func(_, _ []byte, _, _ uint32, _ uint8, size uint32) []byte { return make([]byte, size) }
+	for _, email := range []string{"nobody@example.com", "wallet@example.com", "no address"} {
+		if err := h.signIn(t, email, right); !errors.Is(err, ErrInvalidCredentials) {
+			t.Errorf("%s: %v", email, err)
+		}
+	}
+}
+
+// A password that is longer than is allowed now is not hashed in part: nobody is let in by what it begins with, nor by it.
+func TestAPasswordThatIsTooLongNow(t *testing.T) {
+	h := newHouse(t)
+	h.MaxLength = 4096
+	long := strings.Repeat("kV9#tqLw2.x7 zHw", 100) + right
+	h.account(t, alice, long)
+	if err := h.signIn(t, alice, long); err != nil {
+		t.Fatal(err)
+	}
+	h.MaxLength = 0
+	for _, password := range []string{long, long[:1024], ""} {
+		if err := h.signIn(t, alice, password); !errors.Is(err, ErrInvalidCredentials) {
+			t.Error(err)
+		}
+	}
+}
+
+func TestDeviceTokensAreForOneUser(t *testing.T) {
+	h := newHouse(t)
+	r, err := h.newRecord("", h.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := h.newDevice("u1", r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := r.deviceNonce("u1", token); !ok {
+		t.Error("refused")
+	}
+	if _, ok := r.deviceNonce("u2", token); ok {
+		t.Error("good for another user, of the same salt")
+	}
+	if _, ok := (record{}).deviceNonce("u1", token); ok {
+		t.Error("good without a salt")
 	}
 }
 
