@@ -52,7 +52,7 @@ const empty = `TRUNCATE users, usernames, credentials, sessions, signing_keys, c
 
 // Two handles on one database, as two instances have: every race of the suite is run over both.
 func TestStore(t *testing.T) {
-	dsn := servers.Postgres(t)
+	dsn := servers.Postgres(t) + "&synchronous_commit=off" // this suite loses no power
 	a, b, db := open(t, postgresstore.Config{DSN: dsn}), open(t, postgresstore.Config{DSN: dsn}), direct(t, dsn)
 	storetest.Run(t, func(t *testing.T) storetest.Subject {
 		do(t, db, empty)
