@@ -22,6 +22,9 @@ type setup struct {
 	site   string // lines of the handler's block; default: defaultRules
 	routes string // directives after authgate; default: reverse_proxy to the backend
 	store  string // path of the database; default: in the gate's folder
+	// accounts is what follows "store"; default: sqlite with that path
+	accounts string
+	origin   string // default: http or https with the gate's own port
 	admin  string // address of the admin endpoint; default: the gate's admin port
 	env    []string
 }
@@ -51,11 +54,22 @@ type gate struct {
 // start runs Caddy with the configuration and waits until it answers; it ends with the test.
 func start(t *testing.T, s setup) *gate {
 	t.Helper()
+	g := prepare(t, s)
+	g.boot()
+	return g
+}
+
+// prepare is start without starting.
+func prepare(t *testing.T, s setup) *gate {
+	t.Helper()
 	g := &gate{t: t, setup: s, dir: t.TempDir(), port: freePort(t), admin: freePort(t), output: new(output)}
 	g.host = fmt.Sprintf("localhost:%d", g.port)
 	g.origin = "http://" + g.host
 	if s.tls {
 		g.origin = "https://" + g.host
+	}
+	if s.origin != "" {
+		g.origin = s.origin
 	}
 	g.backend = startBackend(t)
 	t.Cleanup(func() {
@@ -67,12 +81,18 @@ func start(t *testing.T, s setup) *gate {
 			t.Logf("Caddy wrote:\n%s", tail(g.output.String(), 12000))
 		}
 	})
-	g.boot()
 	return g
 }
 
-// boot starts the process on the gate's folder and ports, for the first time or again.
+// boot starts the process on the gate's folder and ports, for the first time or again, and waits until it answers.
 func (g *gate) boot() {
+	g.t.Helper()
+	g.launch()
+	g.await()
+}
+
+// launch starts the process.
+func (g *gate) launch() {
 	g.t.Helper()
 	file := filepath.Join(g.dir, "Caddyfile")
 	if err := os.WriteFile(file, []byte(g.caddyfile()), 0o600); err != nil {
@@ -89,7 +109,12 @@ func (g *gate) boot() {
 	ended := make(chan struct{})
 	g.ended = ended
 	go func(p *exec.Cmd) { _ = p.Wait(); close(ended) }(g.process)
+}
 
+// await waits until the process answers.
+func (g *gate) await() {
+	g.t.Helper()
+	ended := g.ended
 	if !eventually(30*time.Second, func() bool {
 		select {
 		case <-ended:
@@ -138,6 +163,9 @@ func (g *gate) caddyfile() string {
 	if s.store == "" {
 		s.store = filepath.Join(g.dir, "authgate.db")
 	}
+	if s.accounts == "" {
+		s.accounts = "sqlite " + s.store
+	}
 	if s.admin == "" {
 		s.admin = fmt.Sprintf("127.0.0.1:%d", g.admin)
 	}
@@ -149,7 +177,7 @@ func (g *gate) caddyfile() string {
 	} else {
 		fmt.Fprint(&b, "\tauto_https off\n")
 	}
-	fmt.Fprintf(&b, "%s\n\tauthgate {\n\t\tstore sqlite %s\n\t\tgrant admin %s\n", s.top, s.store, walletOf("admin").address)
+	fmt.Fprintf(&b, "%s\n\tauthgate {\n\t\tstore %s\n\t\tgrant admin %s\n", s.top, s.accounts, walletOf("admin").address)
 	for name, line := range map[string]string{"registration": "registration open", "rate_limit": "rate_limit off"} {
 		if !strings.Contains(s.global, name) {
 			fmt.Fprintf(&b, "\t\t%s\n", line)

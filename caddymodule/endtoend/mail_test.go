@@ -173,11 +173,7 @@ func TestMailSurvivesKill(t *testing.T) {
 	for _, email := range waiting {
 		g.post(t, "password/activate", map[string]any{"key": g.confirmation(t, s, email)}).want(t, 200)
 	}
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(g.dir, "authgate.db")+"?_pragma=busy_timeout(10000)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := g.database(t)
 	// As if five minutes had passed.
 	if changed, err := db.Exec("UPDATE outbox SET due = 0"); err != nil {
 		t.Fatal(err)
@@ -257,6 +253,42 @@ func TestReloadWhileMailsWait(t *testing.T) {
 	}
 }
 
+// Caddy is stopped while a mail is on its way: it ends when that is taken and noted, so that it does not go again.
+func TestStopFinishesTheMailOnItsWay(t *testing.T) {
+	t.Parallel()
+	s := startMailServer(t)
+	g := start(t, s.mailed(""))
+	release := s.slow()
+	g.post(t, "password/register", registration("alice@example.net")).want(t, 202)
+	if !eventually(20*time.Second, func() bool { return s.held() == 1 }) {
+		t.Fatal("the mail does not get to the server")
+	}
+	stopping := make(chan struct{})
+	go func() {
+		defer close(stopping)
+		if resp, err := http.Post(fmt.Sprintf("http://127.0.0.1:%d/stop", g.admin), "", nil); err == nil {
+			resp.Body.Close()
+		}
+	}()
+	if !eventually(10*time.Second, func() bool { _, err := g.try(request("GET", "/auth/health/live")); return err != nil }) {
+		t.Fatal("Caddy does not stop")
+	}
+	select {
+	case <-g.ended:
+		t.Error("Caddy ended with a mail on its way")
+	case <-time.After(time.Second):
+	}
+	release()
+	<-stopping
+	<-g.ended
+	db := g.database(t)
+	var waiting int
+	if err := db.QueryRow("SELECT count(*) FROM outbox").Scan(&waiting); err != nil || waiting != 0 {
+		t.Errorf("%d mails would go again: %v", waiting, err)
+	}
+	s.wait(t, "alice@example.net", 1)
+}
+
 // Whoever reads metrics sees the mails, and learns of no address.
 func TestMailMetrics(t *testing.T) {
 	t.Parallel()
@@ -288,6 +320,17 @@ func TestMailMetrics(t *testing.T) {
 	if strings.Contains(text, "alice") {
 		t.Error("metrics name a user")
 	}
+}
+
+// database is the store of the gate.
+func (g *gate) database(t *testing.T) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(g.dir, "authgate.db")+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
 }
 
 func (g *gate) metrics(t *testing.T) string {
