@@ -521,8 +521,13 @@ func TestNobodyIsLetInByTheDecoy(t *testing.T) {
 	h.withoutPassword(t, "w", "wallet@example.com")
 	h.Hasher.derive = func(_, _ []byte, _, _ uint32, _ uint8, size uint32) []byte { return make([]byte, size) }
 	for _, email := range []string{"nobody@example.com", "wallet@example.com", "no address"} {
-		if err := h.signIn(t, email, right); !errors.Is(err, ErrInvalidCredentials) {
-			t.Errorf("%s: %v", email, err)
+		done := h.ledger.during(func() {
+			if err := h.signIn(t, email, right); !errors.Is(err, ErrInvalidCredentials) {
+				t.Errorf("%s: %v", email, err)
+			}
+		})
+		if count(done, "update credential") != 0 {
+			t.Errorf("%s: taken for right: %q", email, done)
 		}
 	}
 }
