@@ -25,8 +25,8 @@ type setup struct {
 	// accounts is what follows "store"; default: sqlite with that path
 	accounts string
 	origin   string // default: http or https with the gate's own port
-	admin  string // address of the admin endpoint; default: the gate's admin port
-	env    []string
+	admin    string // address of the admin endpoint; default: the gate's admin port
+	env      []string
 }
 
 const defaultRules = `
