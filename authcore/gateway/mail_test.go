@@ -274,17 +274,48 @@ func TestOwnerIsToldOfSignInMethods(t *testing.T) {
 	}
 }
 
+// The owner removes the password since somebody has a key that was mailed to set a new one, at the moment in which that
+// key is used: it must not bring a password back.
+func TestRemovedPasswordStaysRemoved(t *testing.T) {
+	h := build(t, passwordsOn)
+	v := h.person(alice, alicesPassword)
+	h.present(newSigner(1), "", v.bearer()...).ok(new(signedInView))
+	h.mails()
+	key := h.forgot(alice)
+	h.faults.before("Transact", func() error {
+		h.faults.repair()
+		h.do("DELETE", "credentials/"+h.idOf(authcore.Password, v.bearer()...), "", v.bearer()...).done()
+		return nil
+	})
+	h.reset(key, newPassword, "").refused(404, "key_not_found")
+	if id := h.idOf(authcore.Password, v.bearer()...); id != "" {
+		t.Error("there is a password again")
+	}
+}
+
 // Where there is no address, or no mail, nobody is told and all works.
 func TestMethodsOfWhoHasNoAddress(t *testing.T) {
-	for name, change := range map[string]func(*RealmConfig, *Site){
-		"no address": passwordsOn, "no mail": func(*RealmConfig, *Site) {},
+	for _, c := range []struct {
+		name, email string
+		change      func(*RealmConfig, *Site)
+	}{
+		{"no address", "", passwordsOn},
+		{"mail switched off since", alice, func(*RealmConfig, *Site) {}},
 	} {
-		h := build(t, change, passkeysOn)
+		h := build(t, c.change, passkeysOn)
 		v := h.signInTokens(newSigner(1))
+		u, err := h.store.User(t.Context(), v.User.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.Email = c.email
+		if err := h.store.UpdateUser(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
 		h.present(newSigner(2), "", v.bearer()...).ok(&v)
 		h.do("DELETE", "credentials/"+h.idOf(authcore.Wallet, v.bearer()...), "", v.bearer()...).done()
 		if len(h.mails()) > 0 {
-			t.Errorf("%s: mails", name)
+			t.Errorf("%s: mails", c.name)
 		}
 	}
 }
