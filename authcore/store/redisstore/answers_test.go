@@ -20,7 +20,8 @@ import (
 // pretender answers as a server does until it is told what to answer to everything that follows its greeting.
 type pretender struct {
 	net.Listener
-	answer atomic.Value // string; empty: nothing, and the connection stays
+	answer atomic.Value // string; empty: nothing, and the connection stays; "close": the connection ends
+	first  atomic.Value // string, the answer to the first command; empty: as to the others
 	got    atomic.Int64 // commands that were no greeting
 }
 
@@ -60,7 +61,9 @@ func (p *pretender) serve(conn net.Conn) {
 			at := p.Addr().(*net.TCPAddr)
 			answer = fmt.Sprintf("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:%d\r\n$1\r\nx\r\n", at.Port)
 		case told:
-			p.got.Add(1)
+			if first, _ := p.first.Load().(string); p.got.Add(1) == 1 && first != "" {
+				answer = first
+			}
 		case name == "info":
 			answer = "$0\r\n\r\n"
 		default:
@@ -154,6 +157,23 @@ func TestAnswersThatAreNone(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A server says that it did nothing, because it is a primary no more. Its successor is asked, once, over another connection.
+func TestSuccessorIsAsked(t *testing.T) {
+	p := pretend(t)
+	s := open(t, Config{URLs: []string{"redis://" + p.Addr().String()}})
+	p.first.Store("-READONLY You can't write against a read only replica.\r\n")
+	p.answer.Store("+OK\r\n")
+	create(t, s, "a")
+	if n := p.got.Load(); n != 2 {
+		t.Errorf("asked %d times", n)
+	}
+	p.first.Store("")
+	p.answer.Store("-READONLY You can't write against a read only replica.\r\n")
+	if err := operations(s)["create"](t.Context()); !errors.Is(err, authcore.ErrUnavailable) || p.got.Load() != 4 {
+		t.Errorf("got %v, asked %d times", err, p.got.Load())
 	}
 }
 

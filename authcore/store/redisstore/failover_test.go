@@ -45,6 +45,9 @@ func TestConsumeWaitsForReplica(t *testing.T) {
 	create(t, s, "a")
 	create(t, s, "b")
 	waitForReplica(t, s)
+	for i := range breakAfter {
+		create(t, s, fmt.Sprint(i))
+	}
 	set.Replica.Pause()
 	began := time.Now()
 	consume(t, s, "a", authcore.ErrUnavailable)
@@ -54,6 +57,11 @@ func TestConsumeWaitsForReplica(t *testing.T) {
 	if took := time.Since(began); took > 2*time.Second {
 		t.Fatalf("took %v", took)
 	}
+	// The primary itself works: what need not be confirmed goes on.
+	for i := range breakAfter {
+		consume(t, s, fmt.Sprint(i), authcore.ErrUnavailable)
+	}
+	create(t, s, "c")
 	set.Primary.Kill()
 	set.Replica.Resume()
 	failOver(t, s)

@@ -38,17 +38,10 @@ func (s *Store) node(ctx context.Context, key string) (*node, error) {
 	if s.cluster == nil {
 		return s.nodeOf(s.one), nil
 	}
-	// Where no server of the Cluster can be asked who has it, that takes the time of a call too.
-	began := time.Now()
-	if !s.layout.allow(began, s.timeout) {
-		return nil, errBroken
-	}
 	client, err := s.cluster.MasterForKey(ctx, key)
 	if err != nil {
-		s.layout.failed(began, time.Now())
 		return nil, err
 	}
-	s.layout.answered()
 	return s.nodeOf(client), nil
 }
 

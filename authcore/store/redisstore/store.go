@@ -29,7 +29,6 @@ type Store struct {
 	asked   tally
 
 	warnings []string
-	layout   breaker // of the question which server of a Cluster has a key
 	mu       sync.Mutex
 	nodes    map[string]*node // by address
 }
