@@ -11,7 +11,9 @@
 //   - no client can set or spell an identity header, read the gateway's cookie at the backend or have a backend set it;
 //   - who is signed in is told from the access token alone, without a store, in all but the first request of a few
 //     minutes, and stays signed in for as long while the store is down;
-//   - state-changing routes take no request from another origin, and tell nothing internal when they refuse.
+//   - state-changing routes take no request from another origin, and tell nothing internal when they refuse;
+//   - what is mailed waits sealed in the outbox, links name the configured origin, with their key in the fragment, and
+//     opening one changes nothing.
 //
 // It does not rewrite requests beyond that, keeps no state that a store could keep, and makes no decision from a
 // client's Host header: the origin is configured.
