@@ -21,8 +21,10 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '.
 // start answers { origin, seen, log(), stop(), switches }: seen is the requests that reached the backend, in order, each
 // { method, url, headers }. Options: global and site are further lines of the two authgate blocks of the Caddyfile; with
 // example it is Caddyfile.example, on other ports, with its own backend. hosts are names of further sites, each
-// https://<host>; with the switches a Chromium finds them and believes their certificate.
-export async function start({ global = '', site = '', hosts = [], example = false } = {}) {
+// https://<host>; with the switches a Chromium finds them and believes their certificate. registration is who may open
+// an account, env further variables of its environment. What X-Forwarded-For says is believed, so that a test can be as many
+// clients as it needs.
+export async function start({ global = '', site = '', hosts = [], registration = 'open', env = {}, example = false } = {}) {
 	if (process.env.AUTHGATE_URL && !example) {
 		return { origin: new URL(process.env.AUTHGATE_URL).origin, seen: [], log: () => '', stop: async () => {} };
 	}
@@ -34,7 +36,7 @@ export async function start({ global = '', site = '', hosts = [], example = fals
 	const config = example
 		? (await readFile(path.join(root, 'Caddyfile.example'), 'utf8'))
 			.replaceAll('8080', port).replaceAll('8081', demo).replace(/^\{$/m, `{\n\tadmin 127.0.0.1:${admin}`)
-		: caddyfile({ dir, port, admin, tls: demo, backend: backend.port, global, site, hosts });
+		: caddyfile({ dir, port, admin, tls: demo, backend: backend.port, global, site, hosts, registration });
 	const switches = hosts.length ? [
 		`--host-resolver-rules=MAP *.test 127.0.0.1:${demo}`,
 		`--ignore-certificate-errors-spki-list=${await certify(dir, hosts)}`,
@@ -42,7 +44,7 @@ export async function start({ global = '', site = '', hosts = [], example = fals
 	await writeFile(path.join(dir, 'Caddyfile'), config);
 
 	const caddy = spawn(binary, ['run', '--config', path.join(dir, 'Caddyfile'), '--adapter', 'caddyfile'], {
-		env: { ...process.env, XDG_DATA_HOME: path.join(dir, 'data'), XDG_CONFIG_HOME: path.join(dir, 'config') },
+		env: { ...process.env, XDG_DATA_HOME: path.join(dir, 'data'), XDG_CONFIG_HOME: path.join(dir, 'config'), ...env },
 		stdio: ['ignore', 'pipe', 'pipe'],
 	});
 	let output = '';
@@ -65,15 +67,18 @@ export async function start({ global = '', site = '', hosts = [], example = fals
 	return { origin, seen: backend.seen, log: () => output, stop, switches };
 }
 
-function caddyfile({ dir, port, admin, tls, backend, global, site, hosts }) {
+function caddyfile({ dir, port, admin, tls, backend, global, site, hosts, registration }) {
 	return `{
 	admin 127.0.0.1:${admin}
 	persist_config off
 	auto_https off
 	default_bind 127.0.0.1 ::1
+	servers {
+		trusted_proxies static 127.0.0.1/32 ::1/128
+	}
 	authgate {
 		store sqlite ${dir}/authgate.db
-		registration open
+		registration ${registration}
 		rate_limit off
 		${global}
 	}
