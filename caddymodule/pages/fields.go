@@ -27,9 +27,10 @@ func (v *view) CurrentPassword() (secret, error) {
 	return v.secret("password", "passwordField", "current-password")
 }
 
-// ActivationPassword is the field that is needed where an account is activated in another browser.
+// ActivationPassword is the field that is needed where an account is activated in another browser: for the password that
+// was chosen there, or another one.
 func (v *view) ActivationPassword() (secret, error) {
-	s, err := v.CurrentPassword()
+	s, err := v.chosen("password", "passwordField", "current-password")
 	s.Hidden = true
 	return s, err
 }
@@ -40,7 +41,11 @@ func (v *view) NewPassword() (secret, error) {
 	if v.Registers() {
 		label = "passwordField"
 	}
-	s, err := v.secret("new-password", label, "new-password")
+	return v.chosen("new-password", label, "new-password")
+}
+
+func (v *view) chosen(id, label, autocomplete string) (secret, error) {
+	s, err := v.secret(id, label, autocomplete)
 	if err == nil {
 		s.Least = v.MinLength
 		s.Rule, err = v.Say("passwordRule", "n", strconv.Itoa(v.MinLength))

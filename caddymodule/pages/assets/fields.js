@@ -61,6 +61,7 @@ export function sound(form) {
 		complain(input, fault(input));
 		return input.ariaInvalid;
 	});
+	if (wrong.length) tell();
 	wrong[0]?.focus();
 	return !wrong.length;
 }

@@ -65,6 +65,7 @@ function askPassword() {
 // over tells that this link is of no use, and what is.
 function over(words) {
 	form.hidden = true;
+	main.querySelector('.lead').hidden = true;
 	if (instead) instead.hidden = false;
 	tell(say(words), 'bad');
 }
