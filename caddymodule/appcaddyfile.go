@@ -30,7 +30,16 @@ func parseApp(d *caddyfile.Dispenser, before any) (any, error) {
 //
 //	authgate {
 //		store           sqlite [<file>]
-//		challenge_store memory | sql
+//		challenge_store memory | sql | redis <url>... {
+//			sentinel    <master> {
+//				username <name>
+//				password <password>
+//			}
+//			cluster
+//			prefix      <prefix>
+//			ca          <file>
+//			server_name <name>
+//		}
 //		registration    invite | open
 //		grant           <role> <address or e-mail>...
 //		session {

@@ -14,6 +14,7 @@ func init() {
 	caddy.RegisterModule(new(SQLiteStore))
 	caddy.RegisterModule(new(MemoryChallengeStore))
 	caddy.RegisterModule(new(SQLChallengeStore))
+	caddy.RegisterModule(new(RedisChallengeStore))
 
 	command.Register()
 
