@@ -3,6 +3,7 @@ package pages
 import (
 	"encoding/json"
 	"html"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -114,6 +115,63 @@ func TestPageTells(t *testing.T) {
 			status: 200, has: []string{"Confirm it is you", "as Alice Lidell", "Use another account"},
 		},
 		{
+			name: "sign-in with passwords", page: gateway.Page{Name: "sign-in", Methods: every, Registration: true, ReturnTo: "/x"},
+			status: 200, has: []string{"New here? Create an account", "E-mail address", "Forgot your password?", "Sign in with a passkey", "With an Ethereum wallet"},
+			hasNot: []string{"Username", "Create an account with a passkey", "At least"},
+		},
+		{
+			name: "sign-in with passwords, for who was let in by address", page: gateway.Page{Name: "sign-in", Methods: every, ByGrant: true},
+			status: 200, has: []string{"Create an account"},
+		},
+		{
+			name: "sign-in with passwords where registration is closed", page: gateway.Page{Name: "sign-in", Methods: every},
+			status: 200, has: []string{"Forgot your password?"}, hasNot: []string{"Create an account"},
+		},
+		{
+			name: "sign-in with passwords alone", page: gateway.Page{Name: "sign-in", Methods: []authcore.Method{authcore.Password}},
+			status: 200, has: []string{"Forgot your password? Cancel"},
+		},
+		{
+			name: "step-up with a password", page: gateway.Page{Name: "sign-in", Methods: every, Identity: named, Registration: true},
+			status: 200, has: []string{"Confirm it is you", "Password Confirm"}, hasNot: []string{"E-mail address", "Forgot", "Create an account"},
+		},
+		{
+			name: "register", page: gateway.Page{Name: "register", Methods: every, Registration: true, MinLength: 15},
+			status: 200, has: []string{"At least 15 characters.", "Create an account with a passkey", "Check your mail"}, hasNot: []string{"Only for addresses"},
+		},
+		{
+			name: "register by address", page: gateway.Page{Name: "register", Methods: every, ByGrant: true, MinLength: 12},
+			status: 200, has: []string{"Only for addresses", "At least 12 characters."}, hasNot: []string{"Create an account with a passkey"},
+		},
+		{
+			name: "register where registration is closed", page: gateway.Page{Name: "register", Methods: every},
+			status: 200, has: []string{"New accounts cannot be opened"}, hasNot: []string{"Password"},
+		},
+		{
+			name: "reset", page: gateway.Page{Name: "reset", Methods: every, MinLength: 12},
+			status: 200, has: []string{"New password", "At least 12 characters.", "signed out everywhere else"},
+		},
+		{
+			name: "email signed out", page: gateway.Page{Name: "email", Methods: every},
+			status: 200, has: []string{"Sign in to the account"}, hasNot: []string{"Confirm the address"},
+		},
+		{
+			name: "email", page: gateway.Page{Name: "email", Methods: every, Identity: named},
+			status: 200, has: []string{"signed in as Alice Lidell", "Confirm the address"},
+		},
+		{
+			name: "account that can have a password", page: gateway.Page{Name: "account", Methods: every, Mail: true, Identity: named, MinLength: 12},
+			status: 200, has: []string{"E-mail alice@example.com Change", "Set a password", "Add a wallet"},
+		},
+		{
+			name: "account without an address", page: gateway.Page{Name: "account", Methods: every, Mail: true, Identity: identity()},
+			status: 200, has: []string{"E-mail none Add"}, hasNot: []string{"Set a password"},
+		},
+		{
+			name: "account where nothing is mailed", page: gateway.Page{Name: "account", Methods: []authcore.Method{authcore.Passkey}, Identity: identity()},
+			status: 200, hasNot: []string{"E-mail", "password"},
+		},
+		{
 			name: "account", page: gateway.Page{Name: "account", Identity: named},
 			status: 200, has: []string{"Name Alice Lidell", "Username alice", "E-mail alice@example.com", "Wallet " + alice, "admin editor", "Signed in with Wallet 4 March 2026, 15:06 UTC", "Sign out"},
 		},
@@ -204,6 +262,12 @@ func TestHostileTextStaysText(t *testing.T) {
 			{Name: "sign-in", Methods: []authcore.Method{authcore.Passkey, authcore.Wallet}, ReturnTo: evil},
 			{Name: "sign-in", Methods: []authcore.Method{authcore.Passkey, authcore.Wallet}, ReturnTo: evil, Identity: id},
 			{Name: "account", Methods: []authcore.Method{authcore.Passkey, authcore.Wallet}, Identity: id, ReturnTo: evil},
+			{Name: "sign-in", Methods: every, ReturnTo: evil, Registration: true},
+			{Name: "sign-in", Methods: every, ReturnTo: evil, Identity: id},
+			{Name: "account", Methods: every, Mail: true, Identity: id},
+			{Name: "register", Methods: every, ReturnTo: evil, Registration: true},
+			{Name: "activate", Methods: every, ReturnTo: evil, Identity: id},
+			{Name: "email", Methods: every, ReturnTo: evil, Identity: id},
 			{Name: "error", Status: 403, Identity: id, ReturnTo: evil, Problem: &gateway.Error{Code: evil, Detail: evil}},
 			{Name: "error", Status: 401, ReturnTo: evil},
 		} {
@@ -256,6 +320,69 @@ func TestPagesFitTheContentSecurityPolicy(t *testing.T) {
 		for _, m := range regexp.MustCompile(`<script[^>]*>`).FindAllString(body, -1) {
 			if !strings.Contains(m, "src=") && !strings.Contains(m, `type="application/json"`) {
 				t.Errorf("%s has an inline script: %s", name, m)
+			}
+		}
+	}
+}
+
+// Before its scripts are there a form can be sent by the browser itself. By GET that would write a password into an
+// address, and so into histories and logs; a button that is on would send a form that nobody has an answer for.
+func TestFormsSendNothingByThemselves(t *testing.T) {
+	forms := regexp.MustCompile(`(?s)<form([^>]*)>(.*?)</form>`)
+	for name, body := range everyPage(t) {
+		for _, m := range forms.FindAllStringSubmatch(body, -1) {
+			if !strings.Contains(m[2], `name="password"`) && !strings.Contains(m[2], `name="email"`) {
+				continue
+			}
+			if !strings.Contains(m[1], `method="post"`) {
+				t.Errorf("%s: a form is sent by GET: <form%s>", name, m[1])
+			}
+			opened := strings.Contains(m[1], " hidden") // by a script
+			if submit := regexp.MustCompile(`<button[^>]*type="submit"[^>]*>`).FindString(m[2]); !opened && !strings.Contains(submit, " disabled") {
+				t.Errorf("%s: a form can be sent without a script: %s", name, submit)
+			}
+		}
+	}
+}
+
+// One page, one order: what most people use stands first, however the methods were written down.
+func TestMethodsStandInOrder(t *testing.T) {
+	backwards := slices.Clone(every)
+	slices.Reverse(backwards)
+	for _, methods := range [][]authcore.Method{every, backwards} {
+		var order []string
+		body := serve(t, gateway.Page{Name: "sign-in", Methods: methods}).Body.String()
+		for _, m := range regexp.MustCompile(`data-method="([a-z]+)"`).FindAllStringSubmatch(body, -1) {
+			order = append(order, m[1])
+		}
+		if want := []string{"password", "passkey", "wallet"}; !slices.Equal(order, want) {
+			t.Errorf("%v: %v, want %v", methods, order, want)
+		}
+	}
+}
+
+// What is left out of an asset must be what nobody runs.
+func TestLean(t *testing.T) {
+	for _, test := range []struct{ name, in, want string }{
+		{"comment on its own line", "a\n// why\nb\n", "a\nb\n"},
+		{"indentation", "a {\n\t  b;\n}\n", "a {\nb;\n}\n"},
+		{"indented comment", "a\n\t// why\nb\n", "a\nb\n"},
+		{"comment behind a statement stays", "a; // why\n", "a; // why\n"},
+		{"address in a string", "fetch('https://x') // y\n", "fetch('https://x') // y\n"},
+		{"empty line", "a\n\nb\n", "a\nb\n"},
+		{"comment of a style sheet", "a {}\n/* why */\nb {}\n", "a {}\nb {}\n"},
+		{"first line", "// what\n\na\n", "a\n"},
+	} {
+		if got := string(lean([]byte(test.in))); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+	for _, f := range must(fs.Glob(files, "assets/*.js")) {
+		whole := string(must(files.ReadFile(f)))
+		// A template literal over lines, or a comment over lines, would not survive.
+		for i, line := range strings.Split(whole, "\n") {
+			if strings.Count(line, "`")%2 != 0 || strings.Contains(line, "/*") {
+				t.Errorf("%s:%d: lean does not know what to do with %s", f, i+1, line)
 			}
 		}
 	}
