@@ -29,6 +29,7 @@ func (Admin) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: command.UserShowPath, Handler: operate(showUser)},
 		{Pattern: command.UserUnlockPath, Handler: operate(unlockUser)},
+		{Pattern: command.BackupPath, Handler: caddy.AdminHandlerFunc(backUp)},
 	}
 }
 
@@ -68,6 +69,14 @@ func operate[Question, Answer any](do func(context.Context, *gateway.Realm, Ques
 
 // runningRealm is that of the configuration that runs now.
 func runningRealm() (*gateway.Realm, error) {
+	app, err := runningApp()
+	if err != nil {
+		return nil, err
+	}
+	return app.realm, nil
+}
+
+func runningApp() (*App, error) {
 	app, err := caddy.ActiveContext().AppIfConfigured("authgate")
 	if errors.Is(err, caddy.ErrNotConfigured) {
 		return nil, caddy.APIError{HTTPStatus: http.StatusConflict, Err: errors.New("the configuration that runs has no authgate in it")}
@@ -75,7 +84,7 @@ func runningRealm() (*gateway.Realm, error) {
 	if err != nil {
 		return nil, err
 	}
-	return app.(*App).realm, nil
+	return app.(*App), nil
 }
 
 // operateStatus tells commands what kind of error it is.

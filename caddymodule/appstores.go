@@ -25,7 +25,8 @@ func (a *App) provisionStores(ctx caddy.Context) (name string, err error) {
 	return accounts.StoreName(), nil
 }
 
-func (a *App) provisionStore(ctx caddy.Context) (Store, error) {
+// loadStore makes the module of the store of accounts, which opens nothing.
+func (a *App) loadStore(ctx caddy.Context) (Store, error) {
 	if a.StoreRaw == nil {
 		a.StoreRaw = json.RawMessage(`{"backend":"sqlite"}`)
 	}
@@ -37,10 +38,18 @@ func (a *App) provisionStore(ctx caddy.Context) (Store, error) {
 	if !ok {
 		return nil, fmt.Errorf("store: module %T cannot open a store", module)
 	}
-	name := store.StoreName()
-	if name == "" {
+	if store.StoreName() == "" {
 		return nil, fmt.Errorf("store: module %T does not name its store", module)
 	}
+	return store, nil
+}
+
+func (a *App) provisionStore(ctx caddy.Context) (Store, error) {
+	store, err := a.loadStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	name := store.StoreName()
 	value, _, err := pool.LoadOrNew(poolKey{"store", name}, func() (caddy.Destructor, error) {
 		return &opening[OpenStore]{
 			name: "store " + name, open: store.OpenStore, now: time.Now,

@@ -2,8 +2,11 @@ package caddymodule
 
 import (
 	"context"
+	"io"
+	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/store/sqlstore"
 )
 
 // Store is what a guest module in the namespace authgate.stores fulfils: it opens a store of accounts.
@@ -28,8 +31,21 @@ type OpenStore struct {
 	authcore.Stores
 	// Challenges is set where the store can keep the short-lived too, for "challenge_store sql".
 	Challenges *authcore.ChallengeStores
+	// Backup is set where everything in the store can be taken out of it and put into an empty one.
+	Backup Backup
 	// Close is called once, when no configuration uses the store any more; nil where there is nothing to close.
 	Close func() error
+}
+
+// Backup takes everything out of a store, while it is in use, and fills an empty store with it, of whatever kind.
+type Backup interface {
+	Dump(ctx context.Context, to io.Writer, now time.Time) (sqlstore.Contents, error)
+	Restore(ctx context.Context, from io.Reader) (sqlstore.Contents, error)
+}
+
+// Existing is what a [Store] fulfils too whose OpenStore makes a store where there is none. Who only reads asks first.
+type Existing interface {
+	StoreExists() (bool, error)
 }
 
 // ChallengeStore is what a guest module in the namespace authgate.challenge_stores fulfils: it opens a store of

@@ -16,7 +16,7 @@ func init() {
 	caddy.RegisterModule(new(SQLChallengeStore))
 	caddy.RegisterModule(new(RedisChallengeStore))
 
-	command.Register()
+	command.Register(backups{})
 
 	httpcaddyfile.RegisterGlobalOption("authgate", parseApp)
 	httpcaddyfile.RegisterHandlerDirective("authgate", parseHandler)

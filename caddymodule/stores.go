@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/caddyserver/caddy/v2"
@@ -68,7 +70,16 @@ func (s *SQLiteStore) OpenStore(ctx context.Context) (OpenStore, error) {
 		return OpenStore{}, err
 	}
 	challenges := store.ChallengeStores()
-	return OpenStore{Stores: store.Stores(), Challenges: &challenges, Close: store.Close}, nil
+	return OpenStore{Stores: store.Stores(), Challenges: &challenges, Backup: store, Close: store.Close}, nil
+}
+
+// StoreExists implements Existing.
+func (s *SQLiteStore) StoreExists() (bool, error) {
+	_, err := os.Stat(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // MemoryChallengeStore keeps challenges and attempts in this process, the default. They outlive reloads, not restarts.
@@ -146,6 +157,7 @@ var (
 	_ caddy.Provisioner     = (*SQLiteStore)(nil)
 	_ caddyfile.Unmarshaler = (*SQLiteStore)(nil)
 	_ Store                 = (*SQLiteStore)(nil)
+	_ Existing              = (*SQLiteStore)(nil)
 	_ caddyfile.Unmarshaler = (*MemoryChallengeStore)(nil)
 	_ ChallengeStore        = (*MemoryChallengeStore)(nil)
 	_ caddyfile.Unmarshaler = (*SQLChallengeStore)(nil)

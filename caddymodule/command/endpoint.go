@@ -39,20 +39,43 @@ const maxAnswer = 16 << 20
 
 // ask posts a question to a path of the endpoint and decodes the answer.
 func (e *endpoint) ask(c *cobra.Command, path string, question, answer any) error {
+	ctx, cancel := context.WithTimeout(c.Context(), timeout)
+	defer cancel()
+	return e.post(ctx, path, question, func(configured string, body io.Reader) error {
+		text, err := io.ReadAll(io.LimitReader(body, maxAnswer))
+		if err != nil {
+			return unreachable(configured, err)
+		}
+		if err := json.Unmarshal(text, answer); err != nil {
+			return fmt.Errorf("the answer of Caddy at %s is not understood: is it of another version? %w", configured, err)
+		}
+		return nil
+	})
+}
+
+// at is the address of the endpoint, as it was configured and as it is connected to.
+func (e *endpoint) at() (string, caddy.NetworkAddress, error) {
 	configured, err := caddycmd.DetermineAdminAPIAddress(e.address, nil, e.config, e.adapter)
 	if err != nil {
-		return fmt.Errorf("finding the admin endpoint: %w", err)
+		return "", caddy.NetworkAddress{}, fmt.Errorf("finding the admin endpoint: %w", err)
 	}
 	address, err := caddy.ParseNetworkAddress(configured)
 	if err != nil || address.PortRangeSize() > 1 || address.IsFdNetwork() {
-		return fmt.Errorf("%q is no address of an admin endpoint to connect to; write for example --address localhost:2019", configured)
+		err = fmt.Errorf("%q is no address of an admin endpoint to connect to; write for example --address localhost:2019", configured)
+	}
+	return configured, address, err
+}
+
+// post posts a question to a path of the endpoint and gives read the address and the answer, unless it is a refusal.
+func (e *endpoint) post(ctx context.Context, path string, question any, read func(configured string, body io.Reader) error) error {
+	configured, address, err := e.at()
+	if err != nil {
+		return err
 	}
 	body, err := json.Marshal(question)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.Context(), timeout)
-	defer cancel()
 	client, origin := reach(address)
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, origin+path, bytes.NewReader(body))
 	if err != nil {
@@ -67,17 +90,14 @@ func (e *endpoint) ask(c *cobra.Command, path string, question, answer any) erro
 		return unreachable(configured, err)
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	if err != nil {
-		return unreachable(configured, err)
-	}
 	if response.StatusCode != http.StatusOK {
+		text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+		if err != nil {
+			return unreachable(configured, err)
+		}
 		return refused(response, text)
 	}
-	if err := json.Unmarshal(text, answer); err != nil {
-		return fmt.Errorf("the answer of Caddy at %s is not understood: is it of another version? %w", configured, err)
-	}
-	return nil
+	return read(configured, response.Body)
 }
 
 // reach answers a client that connects to the address whatever it is asked for, and the origin to ask for.

@@ -6,14 +6,14 @@ import (
 )
 
 // Register adds the commands to those of Caddy.
-func Register() {
+func Register(backups Backups) {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "authgate",
 		Usage: "<command>",
-		Short: "Shows and changes the accounts of a running Caddy with Authgate",
+		Short: "Shows and changes the accounts of a Caddy with Authgate, and keeps them safe",
 		Long: `
 Shows and changes the accounts of a running Caddy with Authgate, over Caddy's
-admin endpoint.
+admin endpoint; backs up, restores and moves the store.
 
 The endpoint is found as by Caddy's own commands: --address, else the admin
 option of the configuration that --config names, else localhost:2019.
@@ -25,7 +25,8 @@ reached.`,
 		CobraFunc: func(c *cobra.Command) {
 			to := new(endpoint)
 			to.addFlags(c)
-			group(c, userGroup(to))
+			recovery := recovery{to, backups}
+			group(c, userGroup(to), recovery.backup(), recovery.restore(), recovery.migrate())
 		},
 	})
 }
