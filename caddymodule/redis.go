@@ -209,6 +209,9 @@ func (s *RedisChallengeStore) OpenChallengeStore(ctx context.Context, _ OpenStor
 	return OpenChallengeStore{ChallengeStores: store.ChallengeStores(), Close: store.Close}, nil
 }
 
+// CarriesNotices implements NoticeCarrier.
+func (*RedisChallengeStore) CarriesNotices() {}
+
 // redisLog takes what the client says to where Caddy's own log goes, for who wants to see it.
 type redisLog struct{}
 
@@ -220,4 +223,5 @@ var (
 	_ caddy.Provisioner     = (*RedisChallengeStore)(nil)
 	_ caddyfile.Unmarshaler = (*RedisChallengeStore)(nil)
 	_ ChallengeStore        = (*RedisChallengeStore)(nil)
+	_ NoticeCarrier         = (*RedisChallengeStore)(nil)
 )
