@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-authgate/authgate/authcore/password"
 	"github.com/caddy-authgate/authgate/authcore/policy"
 	"github.com/caddy-authgate/authgate/authcore/wallet"
 )
@@ -73,8 +74,18 @@ func (r Rule) compiled() (policy.Rule, error) {
 			return p, fmt.Errorf("%q: rules have no placeholders; write the text itself, or {$NAME} in the Caddyfile", text)
 		}
 	}
-	for _, user := range r.Users {
-		// An address with a mistyped digit would silently let in nobody, or somebody else.
+	for i, user := range r.Users {
+		// An address with a mistyped digit would silently let in nobody, or somebody else; so would an e-mail address in a form
+		// in which none is confirmed.
+		if strings.Contains(user, "@") {
+			email, err := password.ParseEmail(user)
+			if err != nil {
+				return p, fmt.Errorf("user %s: %w", user, err)
+			}
+			p.Users = slices.Clone(p.Users)
+			p.Users[i] = email
+			continue
+		}
 		if digits := strings.HasPrefix(user, "0x") || strings.HasPrefix(user, "0X"); digits {
 			if _, err := wallet.ParseAddress(user); err != nil {
 				return p, fmt.Errorf("user %s: %w", user, err)
