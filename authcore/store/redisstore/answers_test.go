@@ -4,6 +4,7 @@ package redisstore
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -136,7 +137,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 			t.Parallel()
 			p := pretend(t)
 			for name := range operations(nil) {
-				c := Config{URLs: []string{"redis://" + p.Addr().String()}, Timeout: 300 * time.Millisecond}
+				c := Config{URLs: []string{"redis://" + p.Addr().String()}, Timeout: 600 * time.Millisecond}
 				p.answer = atomic.Value{}
 				s := open(t, c)
 				if _, err := s.nodeOf(s.one).count(t.Context(), 0); err != nil {
@@ -174,6 +175,24 @@ func TestSuccessorIsAsked(t *testing.T) {
 	p.answer.Store("-READONLY You can't write against a read only replica.\r\n")
 	if err := operations(s)["create"](t.Context()); !errors.Is(err, authcore.ErrUnavailable) || p.got.Load() != 4 {
 		t.Errorf("got %v, asked %d times", err, p.got.Load())
+	}
+}
+
+// Somebody sends requests and breaks them off. That says nothing of the server, and nobody else may be refused for it.
+func TestCallersWhoGiveUp(t *testing.T) {
+	p := pretend(t)
+	s := open(t, Config{URLs: []string{"redis://" + p.Addr().String()}})
+	p.answer.Store("")
+	for range 3 * breakAfter {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		if err := s.Ping(ctx); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, authcore.ErrUnavailable) {
+			t.Errorf("got %v", err)
+		}
+		cancel()
+	}
+	p.answer.Store(":0\r\n")
+	if err := s.Ping(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

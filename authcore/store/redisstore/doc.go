@@ -18,7 +18,8 @@
 // Where the primary has replicas, taking a challenge and sending a notice waits until one of them has it too, and else
 // answers ErrUnavailable: so a failover brings back no challenge that was answered. A replica that has been silent for five
 // seconds is not waited for, or one that hangs would keep everybody out; a challenge taken in that time can be answered a
-// second time if the primary then dies and just that replica takes its place, until the challenge expires. Counts are not
+// second time if the primary then dies and just that replica takes its place, until the challenge expires. The same holds
+// for a challenge whose slot is just moving from one server of a Cluster to another. Counts are not
 // waited for: a failover may forget the tries of the moments before it. A server that comes back empty has forgotten
 // counts and suspensions; challenges are then asked for anew.
 //

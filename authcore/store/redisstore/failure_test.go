@@ -101,7 +101,7 @@ func consume(t *testing.T, s *Store, name string, want error) {
 // one after the other, nor pile up.
 func TestPausedServer(t *testing.T) {
 	server := servers.Redis(t)
-	s := open(t, oneServer(server))
+	s := open(t, inASecond(oneServer(server)))
 	create(t, s, "a")
 	before := runtime.NumGoroutine()
 	server.Pause()
@@ -116,7 +116,7 @@ func TestPausedServer(t *testing.T) {
 		})
 	}
 	callers.Wait()
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("300 callers took %v", took)
 	}
 	// By now it is known, and costs next to nothing.
@@ -130,7 +130,7 @@ func TestPausedServer(t *testing.T) {
 			slow++
 		}
 	}
-	if slow > 1 || time.Since(began) > 2*time.Second {
+	if slow > 5 || time.Since(began) > 6*time.Second {
 		t.Errorf("1000 calls took %v, %d were slow", time.Since(began), slow)
 	}
 	// Each connection has one who reads and was broken off; nobody else may wait for anything.
@@ -154,7 +154,7 @@ func TestEachCallIsBounded(t *testing.T) {
 			defer server.Resume()
 			began := time.Now()
 			err := operations(s)[name](t.Context())
-			if took := time.Since(began); took < 100*time.Millisecond || took > 600*time.Millisecond {
+			if took := time.Since(began); took < 100*time.Millisecond || took > time.Second {
 				t.Errorf("took %v", took)
 			}
 			if !errors.Is(err, authcore.ErrUnavailable) {
@@ -320,7 +320,7 @@ func TestOpenWithoutServer(t *testing.T) {
 func TestClusterWithoutOne(t *testing.T) {
 	nodes := servers.RedisCluster(t, "--cluster-require-full-coverage", "no")
 	c := clusterOf(nodes)
-	c.Timeout = 300 * time.Millisecond
+	c.Timeout = time.Second
 	s := open(t, c)
 	for i := range 60 {
 		create(t, s, fmt.Sprint(i))
@@ -336,7 +336,7 @@ func TestClusterWithoutOne(t *testing.T) {
 			t.Fatalf("got %v", err)
 		}
 	}
-	if good < 20 || good > 59 || time.Since(began) > 5*time.Second {
+	if good < 20 || good > 59 || time.Since(began) > 10*time.Second {
 		t.Errorf("%d of 60 went well, in %v", good, time.Since(began))
 	}
 }

@@ -65,6 +65,9 @@ func (l *listener) until(t *testing.T, what string, limit time.Duration, holds f
 	}
 }
 
+// soon is the second that is promised, and one more for a busy machine.
+const soon = 2 * time.Second
+
 func (l *listener) isConnected() bool { return l.connected }
 func (l *listener) hasMissed() bool   { return l.missed > 0 }
 
@@ -117,7 +120,7 @@ func TestNotices(t *testing.T) {
 			for i := range 3 {
 				notify(t, a, fmt.Sprint(i))
 				for _, l := range []*listener{&atA, &atB} {
-					l.until(t, "heard", time.Second, func() bool { return len(l.heard) == i+1 && l.heard[i] == fmt.Sprint("session_ended ", i) })
+					l.until(t, "heard", soon, func() bool { return len(l.heard) == i+1 && l.heard[i] == fmt.Sprint("session_ended ", i) })
 				}
 			}
 			// In quiet times nothing is said.
@@ -189,13 +192,13 @@ func TestNoticesLost(t *testing.T) {
 			listen(t, b, &l)
 			l.until(t, "connected", 5*time.Second, l.isConnected)
 			notify(t, a, "first")
-			l.until(t, "first", time.Second, func() bool { return len(l.heard) == 1 })
+			l.until(t, "first", soon, func() bool { return len(l.heard) == 1 })
 			lose(t, server, a)
 			l.until(t, "missed", 8*time.Second, l.hasMissed)
 			l.until(t, "connected again", 5*time.Second, l.isConnected)
 			recovers(t, a)
 			notify(t, a, "second")
-			l.until(t, "second", time.Second, func() bool { return len(l.heard) > 1 && l.heard[len(l.heard)-1] == "session_ended second" })
+			l.until(t, "second", soon, func() bool { return len(l.heard) > 1 && l.heard[len(l.heard)-1] == "session_ended second" })
 			time.Sleep(2 * noticesWait)
 			l.mu.Lock()
 			defer l.mu.Unlock()
@@ -215,7 +218,7 @@ func TestNoticesTrimmed(t *testing.T) {
 	listen(t, b, &l)
 	l.until(t, "connected", 5*time.Second, l.isConnected)
 	notify(t, a, "first")
-	l.until(t, "first", time.Second, func() bool { return len(l.heard) == 1 })
+	l.until(t, "first", soon, func() bool { return len(l.heard) == 1 })
 	for i := range 5 {
 		notify(t, a, fmt.Sprint(i))
 	}
@@ -245,7 +248,7 @@ func TestNoticesAreTrimmed(t *testing.T) {
 func TestNoticesOfPausedServer(t *testing.T) {
 	t.Parallel()
 	server := servers.Redis(t)
-	a, b := two(t, oneServer(server))
+	a, b := two(t, inASecond(oneServer(server)))
 	var l listener
 	listen(t, b, &l)
 	l.until(t, "connected", 5*time.Second, l.isConnected)
@@ -255,7 +258,7 @@ func TestNoticesOfPausedServer(t *testing.T) {
 	l.until(t, "connected", 5*time.Second, l.isConnected)
 	recovers(t, a)
 	notify(t, a, "x")
-	l.until(t, "heard", time.Second, func() bool { return len(l.heard) == 1 })
+	l.until(t, "heard", soon, func() bool { return len(l.heard) == 1 })
 	if l.missed > 0 {
 		t.Error("nothing was missed")
 	}
@@ -265,7 +268,7 @@ func TestNoticesOfPausedServer(t *testing.T) {
 func TestNoticesOfLateServer(t *testing.T) {
 	t.Parallel()
 	server := servers.Redis(t)
-	a, b := two(t, oneServer(server))
+	a, b := two(t, inASecond(oneServer(server)))
 	server.Pause()
 	var l listener
 	listen(t, b, &l)

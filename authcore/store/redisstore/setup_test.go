@@ -26,9 +26,12 @@ func challenge(name string) authcore.Challenge {
 	}
 }
 
-// open opens a store that nobody else uses, unless c has a prefix.
+// open opens a store that nobody else uses, unless c has a prefix. Where a test is not about time it has much.
 func open(t testing.TB, c Config) *Store {
 	t.Helper()
+	if c.Timeout == 0 {
+		c.Timeout = 5 * time.Second
+	}
 	if c.Prefix == "" {
 		c.Prefix = fmt.Sprintf("test%d:", prefixes.Add(1))
 	}
@@ -45,6 +48,12 @@ func open(t testing.TB, c Config) *Store {
 }
 
 func oneServer(s *servers.RedisServer) Config { return Config{URLs: []string{s.URL()}} }
+
+// inASecond is a configuration with the default deadline.
+func inASecond(c Config) Config {
+	c.Timeout = defaultTimeout
+	return c
+}
 
 func clusterOf(nodes []*servers.RedisServer) Config {
 	c := Config{Cluster: true}

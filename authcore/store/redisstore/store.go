@@ -158,11 +158,19 @@ func (s *Store) do(ctx context.Context, what, key string, cmd redis.Cmder, repli
 	switch {
 	case err == nil || errors.Is(err, redis.Nil):
 		return nil
-	case ctx.Err() != nil:
-		return fmt.Errorf("redisstore: %s: %w: %w", what, authcore.ErrUnavailable, ctx.Err())
+	case over(ctx) != nil:
+		return fmt.Errorf("redisstore: %s: %w: %w", what, authcore.ErrUnavailable, over(ctx))
 	}
 	// The cause is told, not wrapped: a deadline of this store's own is not the caller's.
 	return fmt.Errorf("redisstore: %s: %w: %v", what, authcore.ErrUnavailable, err)
+}
+
+// over is ctx.Err, also in the moment in which a connection has noticed the deadline and the context has not.
+func over(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
 
 // refuse wraps what the store decided on.
@@ -226,7 +234,7 @@ func (s *Store) learn(n *node, err error, began time.Time, caller context.Contex
 	switch {
 	case err == nil || able(err):
 		n.breaker.answered()
-	case caller.Err() == nil:
+	case over(caller) == nil:
 		n.breaker.failed(began, time.Now())
 		if s.cluster != nil {
 			s.cluster.ReloadState(caller)
