@@ -24,9 +24,10 @@ func (p *Passwords) seal(ctx context.Context, m authcore.Mail, about About) (aut
 }
 
 // mayMail counts a mail that somebody wants to have sent to an address, and reports whether it may be: nobody has a
-// mailbox filled, or keeps the key in it from ever being the newest one.
-func (p *Passwords) mayMail(ctx context.Context, email string) (bool, error) {
-	attempts, err := p.Attempts.CountAttempt(ctx, "mail-to "+hashed(email), mailWindow, p.now())
+// mailbox filled, or keeps the key in it from ever being the newest one. Mails about one thing do not count for another:
+// else whoever registers somebody's address now and then would keep the owner from ever setting a new password.
+func (p *Passwords) mayMail(ctx context.Context, about, email string) (bool, error) {
+	attempts, err := p.Attempts.CountAttempt(ctx, "mail-to "+about+" "+hashed(email), mailWindow, p.now())
 	if err != nil {
 		return false, storeError("count the mail", err)
 	}
@@ -36,7 +37,7 @@ func (p *Passwords) mayMail(ctx context.Context, email string) (bool, error) {
 // announce stores a confirmation in place of an earlier one, and the mail about it, in one step. Beyond the limit of mails
 // it leaves the earlier one, whose key is in a mail already, and writes to nobody.
 func (p *Passwords) announce(ctx context.Context, email string, c authcore.Confirmation, m authcore.Mail, about About) error {
-	may, err := p.mayMail(ctx, email)
+	may, err := p.mayMail(ctx, string(c.Purpose), email)
 	if err != nil {
 		return err
 	}

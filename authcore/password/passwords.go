@@ -24,7 +24,7 @@ const (
 	defaultSuspend = 15 * time.Minute
 	defaultForget  = 24 * time.Hour
 
-	// mailsPerWindow is how many mails strangers can have sent to one address in a window.
+	// mailsPerWindow is how many mails about one thing strangers can have sent to one address in a window.
 	mailsPerWindow = 5
 	mailWindow     = time.Hour
 
