@@ -50,7 +50,11 @@ func (a *App) provisionStore(ctx caddy.Context) (Store, error) {
 		return nil, err
 	}
 	name := store.StoreName()
-	value, _, err := pool.LoadOrNew(poolKey{"store", name}, func() (caddy.Destructor, error) {
+	key := poolKey{"store", name}
+	if a, ok := store.(Accessed); ok {
+		key.name += " " + a.StoreAccess()
+	}
+	value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
 		return &opening[OpenStore]{
 			name: "store " + name, open: store.OpenStore, now: time.Now,
 			close: func(s OpenStore) error { return closeIfAny(s.Close) },
@@ -59,7 +63,7 @@ func (a *App) provisionStore(ctx caddy.Context) (Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.released(poolKey{"store", name})
+	a.released(key)
 	a.accounts = value.(*opening[OpenStore])
 	return store, nil
 }

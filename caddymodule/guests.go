@@ -26,6 +26,14 @@ type Store interface {
 	OpenStore(ctx context.Context) (OpenStore, error)
 }
 
+// Accessed is what a [Store] fulfils too which is reached with something that may change while the store stays the same: a
+// password, or how many connections there may be.
+type Accessed interface {
+	// StoreAccess tells what the store is reached with apart from other things, by a mark that says nothing of it. Under a
+	// configuration with another one the store is opened anew, and the old connections go with the old configuration.
+	StoreAccess() string
+}
+
 // OpenStore is a store that is open.
 type OpenStore struct {
 	authcore.Stores

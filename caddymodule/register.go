@@ -12,6 +12,7 @@ func init() {
 	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(new(Handler))
 	caddy.RegisterModule(new(SQLiteStore))
+	caddy.RegisterModule(new(PostgresStore))
 	caddy.RegisterModule(new(MemoryChallengeStore))
 	caddy.RegisterModule(new(SQLChallengeStore))
 	caddy.RegisterModule(new(RedisChallengeStore))
