@@ -3,11 +3,13 @@
 package postgresstore_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/store/postgresstore"
@@ -39,6 +41,38 @@ func TestManyOpenAnEmptyDatabaseAtOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// Another instance is migrating, which may take long: this one waits for it, as long as it may, and does nothing beside it.
+func TestWaitsForWhoMigrates(t *testing.T) {
+	dsn := servers.Postgres(t)
+	db := direct(t, dsn)
+	migrates, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer migrates.Close()
+	if _, err := migrates.ExecContext(t.Context(), `SELECT pg_advisory_lock(x'41476d696772'::bigint)`); err != nil {
+		t.Fatal(err)
+	}
+	soon, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if _, err := postgresstore.Open(soon, postgresstore.Config{DSN: dsn}); !errors.Is(err, authcore.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got error %v", err)
+	}
+	var tables int
+	if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_tables WHERE tablename = 'users'`).Scan(&tables); err != nil || tables != 0 {
+		t.Errorf("%d tables, %v", tables, err)
+	}
+	if _, err := migrates.ExecContext(t.Context(), `SELECT pg_advisory_unlock(x'41476d696772'::bigint)`); err != nil {
+		t.Fatal(err)
+	}
+	open(t, postgresstore.Config{DSN: dsn})
+	// Where there is nothing to do, nobody waits.
+	if _, err := migrates.ExecContext(t.Context(), `SELECT pg_advisory_lock(x'41476d696772'::bigint)`); err != nil {
+		t.Fatal(err)
+	}
+	open(t, postgresstore.Config{DSN: dsn})
 }
 
 // While one instance after the other is replaced, the first of the new release has migrated and the others are still old:

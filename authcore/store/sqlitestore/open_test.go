@@ -50,14 +50,21 @@ func files(t *testing.T, folder string) map[string]os.FileMode {
 // alter changes a database file behind the store's back.
 func alter(t *testing.T, path, statement string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := raw(t, path)
 	defer db.Close()
 	if _, err := db.Exec(statement); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// raw opens a file beside the stores.
+func raw(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", path+"?_busy_timeout=5000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
 }
 
 // While one instance after the other is replaced, the first of the new release has migrated and the others are still old:

@@ -69,7 +69,9 @@ func migrate(ctx context.Context, db *sql.DB, d Dialect) error {
 	if err != nil {
 		return err
 	}
-	if current <= newest {
+	if current == newest {
+		return nil
+	} else if current < newest {
 		_, err = p.Up(ctx)
 		return err
 	}

@@ -92,28 +92,20 @@ func (l *listening) connect(is bool) {
 // look tells everything that was sent since the last look.
 func (l *listening) look(ctx context.Context) error {
 	if l.last == unknown {
-		last, err := l.store.lastNotice(ctx)
-		if err != nil {
-			return err
-		}
-		if l.last = last; l.late {
-			l.to.Missed()
-		}
-		return nil
+		return l.start(ctx, l.late)
 	}
 	for {
 		all, err := l.store.noticesFrom(ctx, l.last)
 		if err != nil {
 			return err
 		}
-		if len(all) == 0 || all[0].id != l.last {
-			// The one it reads on from is gone, and so may be others: swept with time, or an older state was restored.
-			l.to.Missed()
-			if len(all) == 0 {
-				l.last = unknown
-				return nil
-			}
-		} else {
+		switch {
+		case len(all) == 0:
+			// Not even the last one is there: an older state was restored, in which ids begin again where they were.
+			return l.start(ctx, true)
+		case all[0].id != l.last:
+			l.to.Missed() // the one it reads on from was swept with time, and so may be others
+		default:
 			all = all[1:]
 		}
 		for _, n := range all {
@@ -124,6 +116,18 @@ func (l *listening) look(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// start begins with what is sent from now on.
+func (l *listening) start(ctx context.Context, missed bool) error {
+	last, err := l.store.lastNotice(ctx)
+	if err != nil {
+		return err
+	}
+	if l.last = last; missed {
+		l.to.Missed()
+	}
+	return nil
 }
 
 type notice struct {
