@@ -1,9 +1,10 @@
-// Package pages is what people see of the gateway: the pages to sign in, to see who one is signed in as and to manage
-// what one signs in with, and to learn why a request was refused. It is HTML, one style sheet and a few small ES
-// modules, embedded in the binary.
+// Package pages is what people see of the gateway: the pages to sign in, to open an account and to get back into it, to
+// see who one is signed in as and to manage what one signs in with, and to learn why a request was refused. It is HTML,
+// one style sheet and a few small ES modules, embedded in the binary.
 //
 // Its pages promise to work under the content security policy that the gateway sets (scripts and styles from this
 // origin only, none inline), to load nothing from elsewhere, and to stay below 60 KB each with all that they load.
+// Opening a page changes nothing, not even one that a mailed link leads to; its key is in the fragment, and a button sends it.
 // Whatever comes from outside, names of people and of wallets, addresses, paths, is escaped by html/template on the
 // server and is only ever a text node in the browser.
 //
