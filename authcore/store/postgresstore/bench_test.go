@@ -5,6 +5,10 @@ package postgresstore_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,9 +18,45 @@ import (
 	"github.com/caddy-authgate/authgate/authcore/store/storetest/servers"
 )
 
+// statements are those by which a challenge is created and consumed, for pgbench.
+const statements = `\set n random(1, 9000000000000000000)
+INSERT INTO challenges (id, purpose, origin, subject, client, data, expires)
+	VALUES (sha256(:n::text::bytea), 'wallet-sign-in', 'https://app.example.com', '', '', NULL, 1777896000000000) ON CONFLICT DO NOTHING;
+DELETE FROM challenges WHERE id = sha256(:n::text::bytea) RETURNING purpose, origin, subject, client, data, expires;
+`
+
+// BenchmarkServer is what the server itself makes of the same statements from as many connections, to compare with.
+func BenchmarkServer(b *testing.B) {
+	pgbench := "pgbench"
+	if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/pgbench"); len(found) > 0 {
+		pgbench = found[len(found)-1]
+	}
+	if _, err := exec.LookPath(pgbench); err != nil {
+		b.Skip(err)
+	}
+	dsn := servers.Postgres(b)
+	open(b, postgresstore.Config{DSN: dsn})
+	script := filepath.Join(b.TempDir(), "challenge.sql")
+	if err := os.WriteFile(script, []byte(statements), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	out, err := exec.Command(pgbench, "-n", "-M", "prepared", "-c", "16", "-j", "2", "-T", "5", "-f", script, dsn).CombinedOutput()
+	if err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	_, rest, _ := strings.Cut(string(out), "tps = ")
+	var tps float64
+	if _, err := fmt.Sscan(rest, &tps); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	b.ReportMetric(tps, "/s")
+	b.ReportMetric(0, "ns/op")
+}
+
 // Each runs 16 at a time for each processor, as many as there are connections on a machine with one.
-func Benchmark(b *testing.B) {
-	s := open(b, postgresstore.Config{DSN: servers.Postgres(b)})
+func BenchmarkStore(b *testing.B) {
+	dsn := servers.Postgres(b)
+	s := open(b, postgresstore.Config{DSN: dsn})
 	accounts, short, ctx := s.Stores(), s.ChallengeStores(), b.Context()
 	const users = 64
 	for i := range users {
