@@ -134,7 +134,7 @@ func TestSuspensionThatCannotBeTold(t *testing.T) {
 	for range 4 {
 		_ = h.signIn(t, alice, wrong)
 	}
-	h.ledger.fail = 7 // add mail
+	h.ledger.fail = 8 // add mail
 	h.ledger.during(func() {
 		if err := h.signIn(t, alice, wrong); !errors.Is(err, authcore.ErrUnavailable) {
 			t.Error(err)

@@ -288,6 +288,35 @@ func TestMailsAboutOneThingKeepNobodyFromAnother(t *testing.T) {
 	h.pending(t, "new@example.com", right)
 }
 
+// Attack: guessing on and on, not for the password but for the mails about it. Where a suspension is short, each of many
+// would have one sent.
+func TestMailsAboutSuspensionsAreLimited(t *testing.T) {
+	h := newHouse(t)
+	h.Lockout.Suspend = time.Second
+	h.account(t, alice, right)
+	told := map[authcore.MailKind]int{}
+	suspend := func() {
+		for range 5 {
+			_ = h.signIn(t, alice, wrong)
+		}
+		for _, m := range h.mails(t) {
+			told[m.Kind]++
+		}
+		h.now = h.now.Add(time.Second)
+	}
+	for range 20 {
+		suspend()
+	}
+	if told[authcore.MailSuspended] != 5 || told[authcore.MailDecoy] != 15 {
+		t.Errorf("%v", told)
+	}
+	h.forgot(t, alice) // that mails about suspensions are too many keeps nobody from another one
+	h.now = h.now.Add(time.Hour)
+	if suspend(); told[authcore.MailSuspended] != 6 {
+		t.Errorf("%v, an hour later", told)
+	}
+}
+
 // Attack: words of the sender's choice in a mail that this site sends to a stranger.
 func TestStrangersWriteNothingInMails(t *testing.T) {
 	h := newHouse(t)

@@ -2,6 +2,7 @@ package password
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -81,7 +82,7 @@ func (p *Passwords) try(ctx context.Context, a account, unknown string, t Try) (
 	case c.tries.Count > last:
 		return "", fmt.Errorf("password: %w", ErrSuspended)
 	case !c.ok && c.tries.Count == last:
-		if err := p.tellSuspended(ctx, a, c.tries.Reset, t.About); err != nil {
+		if err := p.tellSuspended(ctx, a, unknown, c.tries.Reset, t.About); err != nil {
 			return "", err
 		}
 		return "", fmt.Errorf("password: %w", ErrSuspended)
@@ -142,11 +143,16 @@ func (p *Passwords) compare(ctx context.Context, a account, key, password string
 	return c, err
 }
 
-// tellSuspended writes to the owner when a wrong try began a suspension. Where there is no owner, or no password that could
-// be suspended, as much is written for nobody.
-func (p *Passwords) tellSuspended(ctx context.Context, a account, until time.Time, about About) error {
+// tellSuspended writes to the owner when a wrong try began a suspension, within the limit of mails: where suspensions are
+// short, whoever goes on guessing would fill the mailbox. Where there is no owner, or no password that could be suspended,
+// as much is counted and written for nobody.
+func (p *Passwords) tellSuspended(ctx context.Context, a account, unknown string, until time.Time, about About) error {
+	may, err := p.mayMail(ctx, "suspension", cmp.Or(a.user.Email, unknown))
+	if err != nil {
+		return err
+	}
 	m := authcore.Mail{Kind: authcore.MailDecoy}
-	if a.hasPassword() && a.user.Email != "" {
+	if may && a.hasPassword() && a.user.Email != "" {
 		m = authcore.Mail{Kind: authcore.MailSuspended, To: a.user.Email, Name: a.user.Name, Until: until}
 	}
 	sealed, err := p.seal(ctx, m, about)
