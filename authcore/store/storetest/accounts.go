@@ -47,6 +47,8 @@ var accountTests = []test{
 		t.over(err)
 		_, err = s.Users.UserByUsername(over, u.Username)
 		t.over(err)
+		_, err = s.Users.UserByEmail(over, u.Email)
+		t.over(err)
 		// Not even "not found" is said.
 		_, err = s.Users.User(over, "nobody")
 		t.over(err)
