@@ -52,7 +52,7 @@ func TestDocumentedCaddyfiles(t *testing.T) {
 func TestReadmeNamesWhatThereIs(t *testing.T) {
 	text := readme(t)
 	var names []string
-	for _, file := range []string{"appcaddyfile.go", "passkey.go", "password.go", "mail.go", "handlercaddyfile.go", "metrics.go", "mailmetrics.go"} {
+	for _, file := range []string{"appcaddyfile.go", "passkey.go", "password.go", "mail.go", "postgres.go", "redis.go", "handlercaddyfile.go", "rule.go", "metrics.go", "mailmetrics.go"} {
 		source, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -80,6 +80,11 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 		"bash testdata/test.sh":                                         "itself",
 		"xcaddy build v2.11.9 --with github.com/caddy-authgate/authgate/caddymodule --replace github.com/caddy-authgate/authgate=.": "caddymodule/cmd/build: the arguments that it gives xcaddy",
 		"go test -run '^$' -bench . ./caddymodule/... ./authcore/...":                                                               "testdata/test.sh: benchmarks, once each",
+		"caddy authgate user show alice@example.com":                                                                                "caddymodule/command: TestUserShow",
+		"caddy authgate user unlock alice@example.com":                                                                              "caddymodule/command: TestUserUnlock",
+		"caddy authgate backup authgate.backup":                                                                                     "caddymodule/endtoend: TestBackupAndRestore",
+		"caddy authgate restore authgate.backup --config Caddyfile":                                                                 "caddymodule/endtoend: TestBackupAndRestore",
+		"caddy authgate migrate --from Caddyfile --to Caddyfile.new":                                                                "caddymodule/endtoend: TestMigrate",
 	}
 	commands := strings.Split(strings.TrimSpace(strings.Join(blocks(readme(t), "sh"), "")), "\n")
 	if len(commands) < 5 {

@@ -8,19 +8,46 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { generatePrivateKey } from 'viem/accounts';
 import { launch, open, wallet } from './browser.mjs';
+import { openMailbox } from './mailbox.mjs';
 import { start } from './server.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 
-let gate, browser, frontEnd, program;
+let gate, browser, mailbox, withPassword, frontEnd, withKey;
 before(async () => {
 	const readme = await readFile(path.join(here, '..', '..', 'README.md'), 'utf8');
-	[frontEnd, program] = [...readme.matchAll(/^```js\n(.*?)^```$/gms)].map((m) => m[1]);
-	[gate, browser] = await Promise.all([start(), launch()]);
+	[withPassword, frontEnd, withKey] = [...readme.matchAll(/^```js\n(.*?)^```$/gms)].map((m) => m[1]);
+	mailbox = await openMailbox();
+	[gate, browser] = await Promise.all([start({ global: mailbox.options, env: mailbox.env }), launch()]);
 });
 after(async () => {
 	await browser?.close();
 	await gate?.stop();
+	await mailbox?.close();
+});
+
+// run answers the lines that a program of the README prints.
+async function run(program, env) {
+	// Beside this file, where its import of viem is found.
+	const dir = await mkdtemp(path.join(here, '.readme-'));
+	try {
+		await writeFile(path.join(dir, 'program.mjs'), program);
+		const { stdout } = await promisify(execFile)(process.execPath, [path.join(dir, 'program.mjs')], {
+			env: { ...process.env, ORIGIN: gate.origin, ...env },
+		});
+		return stdout.trim().split('\n');
+	} finally {
+		await rm(dir, { recursive: true });
+	}
+}
+
+test('a program registers, confirms and signs in with a password', async () => {
+	const env = { EMAIL: 'program@example.com', PASSWORD: 'a long one that nobody has' };
+	assert.deepEqual(await run(withPassword, env), ['202']);
+	const { link } = await mailbox.next(env.EMAIL);
+	const lines = await run(withPassword, { ...env, KEY: link.split('#')[1] });
+	assert.equal(lines[0], '200');
+	assert.match(lines[1], /^200 /);
 });
 
 test('a front end signs in with its own button', async () => {
@@ -38,17 +65,7 @@ test('a front end signs in with its own button', async () => {
 });
 
 test('a program with a key signs in, asks the backend and refreshes', async () => {
-	// Beside this file, where its import of viem is found.
-	const dir = await mkdtemp(path.join(here, '.readme-'));
-	try {
-		await writeFile(path.join(dir, 'program.mjs'), program);
-		const { stdout } = await promisify(execFile)(process.execPath, [path.join(dir, 'program.mjs')], {
-			env: { ...process.env, ORIGIN: gate.origin, KEY: generatePrivateKey() },
-		});
-		const lines = stdout.trim().split('\n');
-		assert.match(lines[0], /^200 /);
-		assert.equal(lines.at(-1), 'Bearer 300');
-	} finally {
-		await rm(dir, { recursive: true });
-	}
+	const lines = await run(withKey, { KEY: generatePrivateKey() });
+	assert.match(lines[0], /^200 /);
+	assert.equal(lines.at(-1), 'Bearer 300');
 });
