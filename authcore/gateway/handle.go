@@ -17,8 +17,17 @@ import (
 //
 // A refusal comes back as an *Error, unwritten, so that a server with error pages of its own can show them; WriteError
 // writes it otherwise. What next answers comes back as it is.
-func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) error {
+func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) (err error) {
 	start := g.realm.Now()
+	handed := false // to next, whose panics are its own
+	defer func() {
+		if handed {
+			return
+		}
+		if p := recover(); p != nil {
+			err = g.panicked(w, r, p, start)
+		}
+	}()
 	websocket := isWebsocket(r)
 	g.strip.strip(r, websocket)
 	cookie, device := g.cookie.take(r.Header)
@@ -73,6 +82,7 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) erro
 			delete(r.Header, "Authorization")
 		}
 		g.realm.Observer.Decided("allow", g.realm.Now().Sub(start))
+		handed = true
 		return next(f, r)
 	}
 	setHeaders(r.Header, v.ticket.headers, said)
@@ -89,6 +99,7 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) erro
 		f.gateway, f.ticket, f.asked = g, v.ticket, asked
 	}
 	g.realm.Observer.Decided("allow", g.realm.Now().Sub(start))
+	handed = true
 	return next(f, r)
 }
 
