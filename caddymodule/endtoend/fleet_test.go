@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -451,4 +452,14 @@ func (g *gate) goroutines(t *testing.T) int {
 func ownerOf(info os.FileInfo) string {
 	stat := info.Sys().(*syscall.Stat_t)
 	return fmt.Sprintf("%d:%d", stat.Uid, stat.Gid)
+}
+
+// psql runs a statement in a database, past the gates.
+func psql(t *testing.T, database, statement string) string {
+	t.Helper()
+	out, err := exec.Command("psql", "-X", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", statement).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	return strings.TrimSpace(string(out))
 }
