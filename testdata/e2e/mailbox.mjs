@@ -56,7 +56,7 @@ export async function openMailbox() {
 			const one = { to, resolve };
 			waiting.push(one);
 			deliver();
-			setTimeout(() => waiting.includes(one) && reject(new Error(`no mail to ${to}, but ${JSON.stringify(mails.map((mail) => [mail.to, mail.subject]))}`)), 30_000).unref();
+			setTimeout(() => waiting.includes(one) && reject(new Error(`no mail to ${to}, but ${JSON.stringify(mails.map((mail) => [mail.to, mail.subject]))}`)), 90_000).unref();
 		}),
 		options: `mail {
 			from "Example <${username}>"
