@@ -17,14 +17,14 @@ func TestPostgresPlaceholders(t *testing.T) {
 	t.Setenv("TEST_PG_HOST", "db.example.com")
 	t.Setenv("TEST_PG_DSN", "postgres://a:b@one,two/gate?sslmode=require")
 	file := filepath.Join(t.TempDir(), "dsn")
-	if err := os.WriteFile(file, []byte("host=db.example.com user=a dbname=gate\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("host=db.example.com user=a dbname=gate sslmode=disable\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ dsn, name string }{
-		{"postgres://a:{env.TEST_PG_PASSWORD}@{env.TEST_PG_HOST}:6432/gate", "postgres a@db.example.com:6432/gate"},
-		{"postgresql://{env.TEST_PG_PASSWORD}:b@db.example.com/gate", "postgres " + secret + "@db.example.com:5432/gate"},
-		{"host=db.example.com user=a dbname=gate password={env.TEST_PG_PASSWORD} port=6432", "postgres a@db.example.com:6432/gate"},
-		{"host=db.example.com user='{env.TEST_PG_PASSWORD}' dbname=gate", "postgres " + secret + "@db.example.com:5432/gate"},
+		{"postgres://a:{env.TEST_PG_PASSWORD}@{env.TEST_PG_HOST}:6432/gate?sslmode=require", "postgres a@db.example.com:6432/gate"},
+		{"postgresql://{env.TEST_PG_PASSWORD}:b@db.example.com/gate?sslmode=require", "postgres " + secret + "@db.example.com:5432/gate"},
+		{"host=db.example.com user=a dbname=gate password={env.TEST_PG_PASSWORD} port=6432 sslmode=require", "postgres a@db.example.com:6432/gate"},
+		{"host=db.example.com user='{env.TEST_PG_PASSWORD}' dbname=gate sslmode=require", "postgres " + secret + "@db.example.com:5432/gate"},
 		{"{env.TEST_PG_DSN}", "postgres a@one:5432,two:5432/gate"},
 		{"{file." + file + "}", "postgres a@db.example.com:5432/gate"},
 	} {
@@ -76,17 +76,17 @@ func TestPostgresAccess(t *testing.T) {
 		}
 		return &s
 	}
-	first := made(PostgresStore{DSN: "postgres://a:s3cr3t@h/d"})
+	first := made(PostgresStore{DSN: "postgres://a:s3cr3t@localhost/d"})
 	for _, c := range []struct {
 		name          string
 		other         PostgresStore
 		store, access bool // the same
 	}{
-		{"nothing", PostgresStore{DSN: "postgres://a:s3cr3t@h/d"}, true, true},
-		{"password", PostgresStore{DSN: "postgres://a:s3cr3t2@h/d"}, true, false},
-		{"connections", PostgresStore{DSN: "postgres://a:s3cr3t@h/d", MaxOpen: 3}, true, false},
-		{"database", PostgresStore{DSN: "postgres://a:s3cr3t@h/e"}, false, false},
-		{"schema", PostgresStore{DSN: "postgres://a:s3cr3t@h/d?search_path=e"}, false, false},
+		{"nothing", PostgresStore{DSN: "postgres://a:s3cr3t@localhost/d"}, true, true},
+		{"password", PostgresStore{DSN: "postgres://a:s3cr3t2@localhost/d"}, true, false},
+		{"connections", PostgresStore{DSN: "postgres://a:s3cr3t@localhost/d", MaxOpen: 3}, true, false},
+		{"database", PostgresStore{DSN: "postgres://a:s3cr3t@localhost/e"}, false, false},
+		{"schema", PostgresStore{DSN: "postgres://a:s3cr3t@localhost/d?search_path=e"}, false, false},
 	} {
 		s := made(c.other)
 		if (s.StoreName() == first.StoreName()) != c.store || (s.StoreAccess() == first.StoreAccess()) != c.access {

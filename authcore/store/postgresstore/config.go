@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -17,7 +18,8 @@ import (
 type Config struct {
 	// DSN of the database, as libpq takes it: postgres://user:password@host:5432/database?sslmode=verify-full, or key=value
 	// words. Several hosts may be named; the one that can be written to is used. What it does not say is taken from PGHOST,
-	// PGPASSWORD and so on, and ~/.pgpass. Where sslmode is not said, TLS is used only where the server offers it.
+	// PGPASSWORD and so on, and ~/.pgpass. A host that is not this machine needs an sslmode, and neither allow nor prefer,
+	// libpq's default.
 	DSN string
 	// MaxOpen is how many connections this instance opens at most, beside one for notices; default 16. All instances
 	// together must stay below max_connections of the server.
@@ -99,6 +101,9 @@ func (c Config) parse() (*pgx.ConnConfig, error) {
 		// What the error quotes is hidden by guessing where the password is, which is not enough.
 		return nil, fmt.Errorf("dsn: cannot be understood%s; it is as in postgres://user:password@host:5432/database?sslmode=verify-full", tlsReason(err))
 	}
+	if host := halfOpen(conn); host != "" {
+		return nil, fmt.Errorf("dsn: TLS to %s could be switched off by whoever is in between; write sslmode=verify-full, or sslmode=disable where the network is trusted", host)
+	}
 	conn.ConnectTimeout = cmp.Or(conn.ConnectTimeout, connectTimeout)
 	if conn.ValidateConnect == nil {
 		// A replica would take connections and refuse every change.
@@ -116,6 +121,30 @@ func (c Config) parse() (*pgx.ConnConfig, error) {
 		}
 	}
 	return conn, nil
+}
+
+// halfOpen answers a host that is tried with TLS and without (sslmode prefer, which is the default, or allow) and is not
+// this machine. The threat: who is in between refuses TLS, and is told password and data in the clear.
+func halfOpen(conn *pgx.ConnConfig) string {
+	type try struct {
+		host string
+		port uint16
+	}
+	plain := map[try]bool{{conn.Host, conn.Port}: conn.TLSConfig == nil}
+	for _, f := range conn.Fallbacks {
+		was, tried := plain[try{f.Host, f.Port}]
+		if is := f.TLSConfig == nil; tried && was != is && !local(f.Host) {
+			return f.Host
+		}
+		plain[try{f.Host, f.Port}] = f.TLSConfig == nil
+	}
+	return ""
+}
+
+// local reports whether a host is this machine: a folder with a socket, or a loopback address.
+func local(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // tlsReason answers what is wrong with TLS, where it is that: words of the parser, or the name of a file.
