@@ -84,7 +84,8 @@ func (p *Passwords) Register(ctx context.Context, r Registering) error {
 // of the mailbox to press the button. So a page shows the receipt that only the browser of the registration has. Without
 // it ErrPasswordRequired asks for a password, which becomes the account's in place of the registered one, and nothing of
 // the registration but the address counts. The key stays good meanwhile. A program shows no receipt at all: its key is
-// enough.
+// enough, but then the newest registration counts, whoever made it. One that gives its password with the key is safe from
+// that.
 //
 // Its other errors are authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired, ErrWeakPassword, ErrClosed,
 // ErrBusy and authcore.ErrUnavailable, all of which leave the key as it was.
@@ -98,16 +99,14 @@ func (p *Passwords) Activate(ctx context.Context, a Activating) (authcore.User, 
 	if !p.mayRegister(email) {
 		return authcore.User{}, fmt.Errorf("password: activate: %w", ErrClosed)
 	}
-	if a.Receipt != nil && !user.knows(*a.Receipt) {
-		if a.Password == "" {
-			return authcore.User{}, fmt.Errorf("password: activate: %w", ErrPasswordRequired)
-		}
-		user.Name = ""
-	}
-	if a.Password != "" {
-		if user.PHC, err = p.newHash(ctx, a.Password, email); err != nil {
+	known := a.Receipt != nil && user.knows(*a.Receipt)
+	switch {
+	case a.Password != "":
+		if user, err = p.rewritten(ctx, a, user, email, known); err != nil {
 			return authcore.User{}, err
 		}
+	case a.Receipt != nil && !known:
+		return authcore.User{}, fmt.Errorf("password: activate: %w", ErrPasswordRequired)
 	}
 	now := p.now()
 	id, err := p.newID()
@@ -143,6 +142,23 @@ func (p *Passwords) Activate(ctx context.Context, a Activating) (authcore.User, 
 		return authcore.User{}, storeError("activate", err, authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired)
 	}
 	return opened, nil
+}
+
+// rewritten answers a registration with the password that is given now. Where it is another one than the registered,
+// and there is no receipt, somebody else may have registered: then the name goes, too.
+func (p *Passwords) rewritten(ctx context.Context, a Activating, user pending, email string, known bool) (pending, error) {
+	if err := p.checkNew(a.Password, email); err != nil {
+		return pending{}, err
+	}
+	same, _, err := p.Hasher.Verify(ctx, a.Password, user.PHC)
+	if err != nil || same {
+		return user, err
+	}
+	if !known {
+		user.Name = ""
+	}
+	user.PHC, err = p.Hasher.Hash(ctx, a.Password)
+	return user, err
 }
 
 func (p *Passwords) mayRegister(email string) bool {

@@ -224,6 +224,34 @@ func TestKeysAreForOnePurpose(t *testing.T) {
 	}
 }
 
+// Attack: a stranger registers the victim's address after the victim's program did, so that the key in the newest mail is
+// that of the stranger's registration. A program that gives its password with the key gets that, and no name of the
+// stranger's; one that registered itself keeps its own name.
+func TestPreRegistrationGainsNothingOverAProgram(t *testing.T) {
+	own, strangers := Registering{Name: "Alice", Password: right}, Registering{Name: "Mallory", Password: wrong}
+	for name, registrations := range map[string][]Registering{"Alice": {strangers, own}, "": {strangers, own, strangers}} {
+		h := newHouse(t)
+		for _, r := range registrations {
+			h.now = h.now.Add(time.Second)
+			r.Email, r.About, r.Link = alice, about, link
+			if err := h.Register(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all := h.mails(t)
+		u, err := h.Activate(t.Context(), Activating{Key: key(t, all[len(all)-1]), Password: right})
+		if err != nil || u.Name != name {
+			t.Errorf("%q, %v, want the name %q", u.Name, err, name)
+		}
+		if err := h.signIn(t, alice, right); err != nil {
+			t.Error(err)
+		}
+		if err := h.signIn(t, alice, wrong); !errors.Is(err, ErrInvalidCredentials) {
+			t.Error("the stranger's password:", err)
+		}
+	}
+}
+
 // Attack: filling somebody's mailbox, or replacing the key in it so often that it is never the newest. After five mails
 // in an hour nothing is sent and nothing replaced, and that looks no different for an address that has an account.
 func TestMailsToOneAddressAreLimited(t *testing.T) {
