@@ -44,6 +44,7 @@ type App struct {
 	challenges          *opening[OpenChallengeStore]
 	noticesByChallenges bool // see NoticeCarrier
 	realm               *gateway.Realm
+	visits              *visits
 	release             []func() error
 	worker              *mail.Worker // nil: no mail is sent
 	working             sync.WaitGroup
@@ -130,9 +131,11 @@ var pool = caddy.NewUsagePool()
 // poolKey is by what a thing in the pool is known; kinds keep apart stores, challenge stores and states.
 type poolKey struct{ kind, name string }
 
-// Provision makes the realm from stores that are not open yet.
+// Provision makes the realm. A first start, and "caddy validate", open no store here. A reload does, and is refused where
+// that fails, so that the running configuration stays: here and not in Start, since by then the servers of the refused
+// configuration may answer requests already.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.ctx, a.logger = ctx, ctx.Slogger()
+	a.ctx, a.logger, a.visits = ctx, ctx.Slogger(), newVisits()
 	if err := counted.register(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
@@ -155,10 +158,18 @@ func (a *App) Provision(ctx caddy.Context) error {
 	config.State = state.(*gateway.State)
 	config.ClientIP = clientIP
 	config.RequestURI = requestURI
+	config.Leaving = caddy.Exiting
 	config.Observer = counted
 	config.Logger = a.logger
-	a.realm, err = gateway.NewRealm(config)
-	return err
+	if a.realm, err = gateway.NewRealm(config); err != nil {
+		return err
+	}
+	if reload := caddy.ActiveContext().Context != nil; reload {
+		if err := a.ready(); err != nil {
+			return fmt.Errorf("a store of the new configuration cannot be used: %w", err)
+		}
+	}
+	return nil
 }
 
 // realmConfig is the part of the configuration that the options are about.
@@ -205,14 +216,9 @@ func (a *App) dryRealm() (*gateway.Realm, error) {
 	return gateway.NewRealm(config)
 }
 
-// Start opens the stores. A reload whose stores cannot be reached is refused, so that the running configuration stays; a
-// first start has none to fall back to, so it begins closed and opens when it can.
+// Start opens the stores where a first start finds them. It has no configuration to fall back to, so it begins closed where
+// it does not, and opens when it can.
 func (a *App) Start() error {
-	if reload := caddy.ActiveContext().Context != nil; reload {
-		if err := a.ready(); err != nil {
-			return fmt.Errorf("a store of the new configuration cannot be used: %w", err)
-		}
-	}
 	a.working.Go(a.work)
 	return nil
 }
@@ -263,13 +269,34 @@ func (a *App) work() {
 // Stop does nothing: the work ends with the context, and requests that are under way still use the stores.
 func (a *App) Stop() error { return nil }
 
-// Cleanup gives back the stores, once the work is done with them: a mail on its way is noted as sent. What the next
-// configuration uses too stays open.
+// Cleanup gives back the stores, once the work is done with them, a mail on its way being noted as sent, and the requests
+// under way are: a reload does not wait for these. What the next configuration uses too stays open.
 func (a *App) Cleanup() error {
 	if a.realm != nil {
 		a.realm.Close()
 	}
+	if a.visits == nil {
+		return nil
+	}
+	a.visits.end()
 	a.working.Wait()
+	// Where Caddy exits, its servers have waited as long as the grace period allows.
+	if a.visits.over() || caddy.Exiting() {
+		return a.giveBack()
+	}
+	go func() {
+		select {
+		case <-a.visits.done:
+		case <-time.After(lastVisit):
+		}
+		if err := a.giveBack(); err != nil {
+			a.logger.Error("a store was not closed well", "error", err)
+		}
+	}()
+	return nil
+}
+
+func (a *App) giveBack() error {
 	var errs []error
 	for _, give := range a.release {
 		errs = append(errs, give())

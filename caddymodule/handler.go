@@ -39,6 +39,7 @@ type Handler struct {
 	NoDefaultHeaders bool `json:"no_default_headers,omitempty"`
 
 	gateway *gateway.Gateway
+	visits  *visits // of the configuration
 	logger  *slog.Logger
 }
 
@@ -70,6 +71,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := app.(*App).checkMethods(h.Methods); err != nil {
 		return fmt.Errorf("methods: %w", err)
 	}
+	h.visits = app.(*App).visits
 	h.gateway, err = gateway.New(app.(*App).realm, site)
 	return err
 }
@@ -129,7 +131,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		inside = new(atomic.Bool)
 		caddyhttp.SetVar(r.Context(), insideVar, inside)
 	}
-	err := h.gateway.Handle(w, r, func(w http.ResponseWriter, r *http.Request) error {
+	err := h.handle(w, r, func(w http.ResponseWriter, r *http.Request) error {
 		inside.Store(true)
 		defer inside.Store(false)
 		return next.ServeHTTP(w, r)
@@ -146,6 +148,34 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	h.gateway.WriteError(w, r, refusal)
 	return nil
+}
+
+// handle lets the gateway of the configuration in force decide. Where that has just become another one, a request may still
+// come here, over a connection that was opened before; it must not meet the rules from before.
+func (h *Handler) handle(w http.ResponseWriter, r *http.Request, next gateway.Next) error {
+	if !h.visits.begin() {
+		current, ok := h.gateway.Current()
+		if !ok {
+			// Not by an error route, which would get the request as it came.
+			identified(r, nil)
+			w.Header().Set("Connection", "close")
+			h.gateway.WriteError(w, r, gateway.ErrReplaced)
+			return nil
+		}
+		return current.Handle(w, r, next)
+	}
+	left := false
+	leave := func() {
+		if !left {
+			left = true
+			h.visits.leave()
+		}
+	}
+	defer leave()
+	return h.gateway.Handle(w, r, func(w http.ResponseWriter, r *http.Request) error {
+		leave()
+		return next(w, r)
+	})
 }
 
 // insideVar tells, in a variable of the request, whether it is in the hands of the handlers behind a gateway.

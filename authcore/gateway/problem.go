@@ -31,6 +31,11 @@ var (
 	errBrokenPage       = &Error{Status: http.StatusInternalServerError, Code: "internal", Detail: "This page cannot be shown."}
 )
 
+// ErrReplaced is for a request to a configuration that is used no more, where no other one takes it ([Gateway.Current]).
+var ErrReplaced = &Error{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: "The configuration has just changed. Try again."}
+
+var errLeaving = &Error{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: "This instance is about to end."}
+
 const invalidAssertion = "This passkey cannot be used here."
 
 // errNoCeremony and errLateCeremony are authcore.ErrChallengeNotFound and authcore.ErrChallengeExpired on the routes of

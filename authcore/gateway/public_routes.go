@@ -33,8 +33,11 @@ func (g *Gateway) showLive(w http.ResponseWriter, r *http.Request, _ *visitor) e
 // readyTimeout is shorter than what health checkers wait.
 const readyTimeout = 2 * time.Second
 
-// showReady is GET health/ready: sign-ins can work now.
+// showReady is GET health/ready: sign-ins can work now, and new requests are welcome.
 func (g *Gateway) showReady(w http.ResponseWriter, r *http.Request, _ *visitor) error {
+	if leaving := g.realm.Leaving; leaving != nil && leaving() {
+		return errLeaving
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
 	if err := g.realm.Ready(ctx); err != nil {

@@ -230,3 +230,49 @@ func TestUnexpectedErrorTellsNothing(t *testing.T) {
 		t.Error("not JSON")
 	}
 }
+
+// A balancer is told before the process ends; who is served meanwhile notices nothing.
+func TestReadyNoMoreWhenLeaving(t *testing.T) {
+	leaving := false
+	h := build(t, func(c *RealmConfig, _ *Site) { c.Leaving = func() bool { return leaving } })
+	h.do("GET", "health/ready", "").ok(new(map[string]any))
+	leaving = true
+	if a := h.do("GET", "health/ready", "").refused(503, "unavailable"); a.Header().Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	h.do("GET", "health/live", "").ok(new(map[string]any))
+	h.do("POST", "challenge/create", `{}`).ok(new(map[string]any))
+}
+
+// After a reload the new rules hold, also for what still comes to the old gateway.
+func TestCurrentGateway(t *testing.T) {
+	h := build(t)
+	current := func(want *Gateway) {
+		t.Helper()
+		if got, ok := h.gateway.Current(); got != want || ok != (want != nil) {
+			t.Errorf("got %p, %v, want %p", got, ok, want)
+		}
+	}
+	current(h.gateway)
+	after, err := NewRealm(h.realm.RealmConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	successor := func(origin string) *Gateway {
+		t.Helper()
+		g, err := New(after, Site{Origin: origin})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	successor("https://other.example.com")
+	current(h.gateway)
+	h.realm.Close()
+	current(nil) // the site is gone
+	current(nil)
+	next := successor(home)
+	current(next)
+	successor(home)
+	current(nil) // nobody knows which
+}

@@ -46,10 +46,13 @@ type RealmConfig struct {
 	ClientIP func(*http.Request) netip.Addr
 	// RequestURI answers the target as the browser sent it, before any rewrite; default: that of r.URL.
 	RequestURI func(*http.Request) string
-	Observer   Observer         // default: none
-	Logger     *slog.Logger     // default: discards
-	Now        func() time.Time // default time.Now
-	Rand       io.Reader        // default crypto/rand.Reader
+	// Leaving reports whether this instance is about to end: health/ready then says so to balancers, and all else goes on.
+	// Default: never.
+	Leaving  func() bool
+	Observer Observer         // default: none
+	Logger   *slog.Logger     // default: discards
+	Now      func() time.Time // default time.Now
+	Rand     io.Reader        // default crypto/rand.Reader
 }
 
 // Grant gives a role to whoever has linked one of these wallets, or has one of these addresses confirmed.

@@ -196,6 +196,16 @@ func (s *State) doors(g *Gateway) []*Gateway {
 	return doors
 }
 
+// Current answers the gateway that decides about requests at this moment: g itself or, once its realm is closed, that of the
+// same origin on the same State. It reports false where there is none, or where it is not known which of several.
+func (g *Gateway) Current() (*Gateway, bool) {
+	doors := g.realm.State.doors(g)
+	if len(doors) != 1 {
+		return nil, false
+	}
+	return doors[0], true
+}
+
 func (s *State) clean(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
