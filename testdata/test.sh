@@ -82,6 +82,7 @@ set_up() {
 	have git || missing+=(git)
 	[ -n "${CHROMIUM:-}" ] || have chromium || missing+=(chromium)
 	have npm || missing+=(nodejs npm)
+	have openssl || missing+=(openssl)
 	[ "${#missing[@]}" -eq 0 ] || debian "${missing[@]}"
 	missing=()
 	have redis-server || missing+=(redis-server)
