@@ -121,6 +121,7 @@ func (p *Passwords) Activate(ctx context.Context, a Activating) (authcore.User, 
 	if err != nil {
 		return authcore.User{}, err
 	}
+	first.LastUsed = now // whoever activates is signed in by it
 	opened := authcore.User{ID: id, Username: email, Name: user.Name, Email: email, Created: now}
 	open := func(s authcore.Stores) error {
 		if _, err := s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmRegistration, keyHash, now); err != nil {

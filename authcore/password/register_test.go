@@ -32,6 +32,9 @@ func TestRegisterAndActivate(t *testing.T) {
 	if err != nil || stored.Email != alice || stored.Username != alice || stored.Name != "Alice A." || len(stored.Roles) != 0 || u.Email != alice {
 		t.Errorf("%+v, %v", stored, err)
 	}
+	if c, err := h.Stores.Credentials.CredentialByKey(t.Context(), authcore.Password, u.ID); err != nil || !c.LastUsed.Equal(h.now) {
+		t.Errorf("last used %v, %v", c.LastUsed, err)
+	}
 	if err := h.signIn(t, alice, right); err != nil {
 		t.Error(err)
 	}
