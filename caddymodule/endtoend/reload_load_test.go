@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -408,6 +409,30 @@ func TestFailingReloadsUnderLoad(t *testing.T) {
 	before := h.settled(t)
 	refuse(20)
 	h.wantNoMore(t, before)
+}
+
+// While a reload waits for a store that hangs, nobody meets what it is about to be refused for.
+func TestReloadToStoreThatHangs(t *testing.T) {
+	t.Parallel()
+	h := variants[0].settle(t)
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	p := h.people(t, nil)
+	good := h.setup
+	tr := startTraffic(&p, h.line, 0)
+	for range load(5, 20) { // the apps of a configuration start in any order
+		h.setup.site = strings.ReplaceAll(flipClosed, "/public/*", "/other/*")
+		h.setup.global = "challenge_store redis redis://" + silent.Addr().String()
+		if status, body := h.reload(); status == 200 || !strings.Contains(body, "store") {
+			t.Errorf("%d %s, want an error that names the store", status, body)
+		}
+		h.setup = good
+	}
+	tr.stop(t)
+	h.signIn(t, walletOf("erin"))
 }
 
 // adapted is the gate's present configuration in JSON.

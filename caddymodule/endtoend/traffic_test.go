@@ -261,7 +261,12 @@ func startTraffic(p *people, client func() *line, out time.Duration) *traffic {
 	get := func(target string, lines ...string) string { return request("GET", target, lines...) }
 	tr.busy("by bearer", func(l *line, _ int) error { return l.want(200, nil, get("/reports/x", p.program.bearer())) })
 	tr.busy("by cookie", func(l *line, _ int) error { return l.want(200, nil, get("/reports/x", p.browser.cookieLine())) })
-	tr.busy("anonymous", func(l *line, _ int) error { return l.want(200, nil, get("/public/x", "Remote-User: "+forged)) })
+	tr.busy("anonymous", func(l *line, i int) error {
+		if i%2 == 1 {
+			l.hangUp()
+		}
+		return l.want(200, nil, get("/public/x", "Remote-User: "+forged))
+	})
 	tr.busy("trespassing", func(l *line, _ int) error {
 		return errors.Join(
 			l.want(401, nil, get("/reports/x", "Remote-User: "+forged)),
