@@ -320,10 +320,17 @@ func TestRestoreAndMigrateWantCaddyDown(t *testing.T) {
 	if err := os.WriteFile(good, []byte(whole), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := &shelf{admin: running(t, http.NotFound)}
-	for _, args := range [][]string{{"restore", good, "--config", "new.json"}, {"migrate", "--from", "old.json", "--to", "new.json"}} {
-		if _, errs, err := s.on(t, args...); code(err) != 1 || !strings.Contains(errs, "stop it first") || len(s.opened) > 0 {
-			t.Errorf("%v: %v %s", args, err, errs)
+	paused, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer paused.Close()
+	for name, admin := range map[string]string{"running": running(t, http.NotFound), "paused": paused.Addr().String()} {
+		s := &shelf{admin: admin}
+		for _, args := range [][]string{{"restore", good, "--config", "new.json"}, {"migrate", "--from", "old.json", "--to", "new.json"}} {
+			if _, errs, err := s.on(t, args...); code(err) != 1 || !strings.Contains(errs, "stop it first") || len(s.opened) > 0 {
+				t.Errorf("%s: %v: %v %s", name, args, err, errs)
+			}
 		}
 	}
 }

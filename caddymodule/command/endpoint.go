@@ -102,17 +102,25 @@ func (e *endpoint) post(ctx context.Context, path string, question any, read fun
 
 // reach answers a client that connects to the address whatever it is asked for, and the origin to ask for.
 func reach(address caddy.NetworkAddress) (*http.Client, string) {
-	network, at := address.Network, address.JoinHostPort(0)
+	at := dialed(address)
 	origin := "http://" + at
 	if address.IsUnixNetwork() {
-		at, _, _ = strings.Cut(address.Host, "|") // the permissions of the socket, which only who listens needs
-		origin = "http://127.0.0.1"               // the one that endpoints on a socket allow
+		origin = "http://127.0.0.1" // the one that endpoints on a socket allow
 	}
 	return &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, at)
+			return new(net.Dialer).DialContext(ctx, address.Network, at)
 		},
 	}}, origin
+}
+
+// dialed is what of an address is connected to.
+func dialed(address caddy.NetworkAddress) string {
+	if address.IsUnixNetwork() {
+		at, _, _ := strings.Cut(address.Host, "|") // the permissions of the socket, which only who listens needs
+		return at
+	}
+	return address.JoinHostPort(0)
 }
 
 func unreachable(address string, err error) error {

@@ -42,7 +42,7 @@ it counts. The old store stays as it is.`,
 		Args: cobra.NoArgs,
 		RunE: run(func(c *cobra.Command, _ []string) error {
 			if from.File == "" || to.File == "" {
-				return errors.New("write: caddy authgate migrate --from <configuration of old> --to <new configuration>")
+				return errors.New("write: caddy authgate migrate --from <configuration> --to <configuration>")
 			}
 			from.Adapter, to.Adapter = r.to.adapter, r.to.adapter
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)

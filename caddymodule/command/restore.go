@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"time"
 
@@ -73,7 +74,8 @@ func (r recovery) fill(c *cobra.Command, config Configuration, name string) (Hol
 	return r.backups.Restore(c.Context(), config, file)
 }
 
-// down answers an error where a Caddy answers at the admin endpoint of a configuration.
+// down answers an error where somebody listens at the admin endpoint of a configuration. It does not wait for an answer: a
+// Caddy that is paused or hangs gives none, and goes on later with the store that it had.
 func down(place Place) error {
 	if place.Admin == "" {
 		return nil
@@ -82,12 +84,10 @@ func down(place Place) error {
 	if err != nil {
 		return err
 	}
-	client, origin := reach(address)
-	client.Timeout = 5 * time.Second
-	response, err := client.Get(origin + "/config/")
+	conn, err := net.DialTimeout(address.Network, dialed(address), 5*time.Second)
 	if err != nil {
 		return nil //nolint:nilerr // nobody is there, which is what is asked for
 	}
-	response.Body.Close()
+	conn.Close()
 	return errors.New("a Caddy is running at the admin endpoint of this configuration, " + place.Admin + "; stop it first: what it did meanwhile would be lost")
 }
