@@ -114,7 +114,7 @@ func (f *fleet) boot() {
 }
 
 // patience is how long what must happen within limit may take where the machine has much else to do: the fleet tests run
-// several servers and processes at once.
+// several servers and processes at once. AUTHGATE_STRICT=1 holds them to the limits as they are written.
 func patience(limit time.Duration) time.Duration {
 	if os.Getenv("AUTHGATE_STRICT") != "" {
 		return limit
