@@ -42,9 +42,8 @@ const (
 // encodes the answer.
 func operate[Question, Answer any](do func(context.Context, *gateway.Realm, Question) (Answer, error)) caddy.AdminHandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if r.Method != http.MethodPost {
-			w.Header().Set("Allow", http.MethodPost)
-			return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("only POST is answered here")}
+		if err := onlyPost(w, r); err != nil {
+			return err
 		}
 		var question Question
 		in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxQuestion))
@@ -65,6 +64,14 @@ func operate[Question, Answer any](do func(context.Context, *gateway.Realm, Ques
 		w.Header().Set("Content-Type", "application/json")
 		return json.NewEncoder(w).Encode(answer)
 	}
+}
+
+func onlyPost(w http.ResponseWriter, r *http.Request) error {
+	if r.Method == http.MethodPost {
+		return nil
+	}
+	w.Header().Set("Allow", http.MethodPost)
+	return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("only POST is answered here")}
 }
 
 // runningRealm is that of the configuration that runs now.

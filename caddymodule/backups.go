@@ -158,9 +158,8 @@ func hasHandler(config any) bool {
 
 // backUp writes a backup of the store of the configuration that runs now.
 func backUp(w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("only POST is answered here")}
+	if err := onlyPost(w, r); err != nil {
+		return err
 	}
 	app, err := runningApp()
 	if err != nil {

@@ -2,8 +2,6 @@ package caddymodule
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"fmt"
 	"strings"
 	"time"
@@ -95,9 +93,7 @@ func (s *PostgresStore) Provision(caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	mac := hmac.New(sha256.New, markKey)
-	fmt.Fprintf(mac, "%q", fmt.Sprint(c))
-	s.config, s.name, s.access = c, "postgres "+where, fmt.Sprintf("#%x", mac.Sum(nil)[:4])
+	s.config, s.name, s.access = c, "postgres "+where, mark(fmt.Sprint(c))
 	return nil
 }
 

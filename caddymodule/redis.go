@@ -159,14 +159,19 @@ func (s *RedisChallengeStore) Provision(caddy.Context) error {
 	s.config = c
 	// A store that is open goes on with the password that it was opened with. So another password makes it another store,
 	// by a mark that says nothing of it: what is in Redis is the same, and the old one closes with the old configuration.
-	mac := hmac.New(sha256.New, markKey)
-	fmt.Fprintf(mac, "%q %q %q %q %q", c.URLs, c.SentinelUsername, c.SentinelPassword, c.CAFile, c.ServerName)
-	s.name = fmt.Sprintf("redis %s #%x", c, mac.Sum(nil)[:4])
+	s.name = fmt.Sprintf("redis %s %s", c, mark(c.URLs, c.SentinelUsername, c.SentinelPassword, c.CAFile, c.ServerName))
 	return nil
 }
 
 // markKey makes marks of secrets that only this process can make.
 var markKey = []byte(rand.Text())
+
+// mark is another one for other secrets, and says nothing of them.
+func mark(secrets ...any) string {
+	mac := hmac.New(sha256.New, markKey)
+	fmt.Fprintf(mac, "%q", secrets)
+	return fmt.Sprintf("#%x", mac.Sum(nil)[:4])
+}
 
 // expandURL replaces the placeholders of a URL. What one before the @ stands for is a name or a password, in which any
 // character may be; one that is the whole URL stands for a URL.
