@@ -77,7 +77,8 @@ func (r *Realm) OpenMail(ctx context.Context, m authcore.SealedMail) (authcore.M
 	if len(b) < 2 || b[0] != sealedFormat || len(b) < 2+int(b[1]) {
 		return authcore.Mail{}, errors.New("gateway: open mail: malformed")
 	}
-	id, b := string(b[2:2+b[1]]), b[2+b[1]:]
+	end := 2 + int(b[1])
+	id, b := string(b[2:end]), b[end:]
 	secret, err := r.keys.Opening(ctx, id, mailSecret)
 	if err != nil {
 		return authcore.Mail{}, fmt.Errorf("gateway: open mail: %w", err)

@@ -57,6 +57,15 @@ func TestSealedMailTellsNothing(t *testing.T) {
 			t.Errorf("opened when cut to %d bytes", i)
 		}
 	}
+	// The length of a key's id that, with what stands before it, is no byte any more: who sends mails must not die of it.
+	for _, length := range []byte{254, 255} {
+		damaged := stored[0]
+		damaged.Sealed = append(bytes.Clone(damaged.Sealed), make([]byte, 256)...)
+		damaged.Sealed[1] = length
+		if _, err := h.realm.OpenMail(t.Context(), damaged); err == nil {
+			t.Errorf("opened with an id of %d bytes", length)
+		}
+	}
 	swapped := stored[0]
 	swapped.ID = stored[1].ID
 	if _, err := h.realm.OpenMail(t.Context(), swapped); err == nil {
