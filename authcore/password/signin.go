@@ -143,10 +143,16 @@ func (p *Passwords) compare(ctx context.Context, a account, key, password string
 	return c, err
 }
 
+// tellTimeout bounds what is done for the owner of an account when the client may be gone.
+const tellTimeout = 5 * time.Second
+
 // tellSuspended writes to the owner when a wrong try began a suspension, within the limit of mails: where suspensions are
 // short, whoever goes on guessing would fill the mailbox. Where there is no owner, or no password that could be suspended,
 // as much is counted and written for nobody.
 func (p *Passwords) tellSuspended(ctx context.Context, a account, unknown string, until time.Time, about About) error {
+	// The threat: whoever guesses hangs up with the last try, and the owner is never told.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellTimeout)
+	defer cancel()
 	may, err := p.mayMail(ctx, "suspension", cmp.Or(a.user.Email, unknown))
 	if err != nil {
 		return err

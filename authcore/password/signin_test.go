@@ -186,6 +186,25 @@ func TestSuspensionIsNoOracle(t *testing.T) {
 	}
 }
 
+// Attack: who guesses hangs up while the last try is hashed, so that the owner is told nothing, and the log no refusal.
+func TestHangingUpKeepsNoSuspensionFromTheOwner(t *testing.T) {
+	h := newHouse(t)
+	h.account(t, alice, right)
+	for range 4 {
+		_ = h.signIn(t, alice, wrong)
+	}
+	ctx, hangUp := context.WithCancel(t.Context())
+	derive := h.Hasher.derive
+	h.Hasher.derive = func(password, salt []byte, time, memory uint32, threads uint8, size uint32) []byte {
+		hangUp()
+		return derive(password, salt, time, memory, threads, size)
+	}
+	if _, err := h.SignIn(ctx, Try{Email: alice, Password: wrong, About: about}); !errors.Is(err, ErrSuspended) {
+		t.Error(err)
+	}
+	h.mail(t, authcore.MailSuspended, alice)
+}
+
 // The suspension ends when it was said to end, however often somebody tried during it.
 func TestSuspensionEnds(t *testing.T) {
 	h := newHouse(t)
