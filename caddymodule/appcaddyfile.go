@@ -29,7 +29,13 @@ func parseApp(d *caddyfile.Dispenser, before any) (any, error) {
 // UnmarshalCaddyfile reads the global option:
 //
 //	authgate {
-//		store           sqlite [<file>]
+//		store           sqlite [<file>] | postgres <dsn> {
+//			max_open <connections>
+//			max_idle <connections>
+//			idle_for <duration>
+//			lifetime <duration>
+//			timeout  <duration>
+//		}
 //		challenge_store memory | sql | redis <url>... {
 //			sentinel    <master> {
 //				username <name>
@@ -89,8 +95,9 @@ func parseApp(d *caddyfile.Dispenser, before any) (any, error) {
 // See the fields of [App] for the meanings and defaults. Other names after store and challenge_store are those of guest
 // modules in the namespaces authgate.stores and authgate.challenge_stores.
 //
-// Passwords are on where mail is configured; their options without mail are an error. In the options of mail, placeholders
-// such as {env.SMTP_PASSWORD} and {file./run/secrets/smtp} are replaced when the configuration is loaded.
+// Passwords are on where mail is configured; their options without mail are an error. In the options of mail and of
+// the stores, placeholders such as {env.SMTP_PASSWORD} and {file./run/secrets/smtp} are replaced when the configuration is
+// loaded.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	if args := d.RemainingArgs(); len(args) > 0 {
@@ -178,7 +185,7 @@ func (a *App) parseRateLimit(d *caddyfile.Dispenser, args []string) (err error) 
 		return nil
 	}
 	if a.RateLimit.Count, err = strconv.Atoi(args[0]); err != nil || a.RateLimit.Count <= 0 {
-		return d.Errf("%q is no number of requests; write for example: rate_limit 60 1m", args[0])
+		return d.Errf("%q is no number of requests, or less than 1; write for example: rate_limit 60 1m", args[0])
 	}
 	a.RateLimit.Window, err = parseDuration(d, args[1])
 	return err

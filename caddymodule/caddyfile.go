@@ -137,7 +137,7 @@ func countOption(usage string, into *int) option {
 		usage: usage, min: 1, max: 1,
 		parse: func(d *caddyfile.Dispenser, args []string) (err error) {
 			if *into, err = strconv.Atoi(args[0]); err != nil || *into <= 0 {
-				return d.Errf("%q is no number; write: %s", args[0], usage)
+				return d.Errf("%q is no number, or less than 1; write: %s", args[0], usage)
 			}
 			return nil
 		},

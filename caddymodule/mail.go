@@ -56,11 +56,13 @@ func (o SMTPOptions) checkSoFar() error {
 	return o.check()
 }
 
+const writeFrom = `write for example: from "Example <auth@example.com>"`
+
 // checkComplete reports what is missing.
 func (o *MailOptions) checkComplete() error {
 	switch {
 	case o.From == "":
-		return errors.New("mail: from is missing; write for example: from \"Example <auth@example.com>\"")
+		return errors.New("mail: from is missing; " + writeFrom)
 	case o.SMTP.Address == "":
 		return errors.New("mail: smtp is missing; write for example: smtp mail.example.com:587")
 	}
@@ -114,8 +116,10 @@ func (a *App) parseMail(d *caddyfile.Dispenser, _ []string) error {
 			if strings.Contains(o.From, "{") {
 				return nil
 			}
-			_, err := mail.ParseFrom(o.From)
-			return err
+			if _, err := mail.ParseFrom(o.From); err != nil {
+				return fmt.Errorf("%w; %s", err, writeFrom)
+			}
+			return nil
 		}),
 		option{usage: "smtp <host:port> { <options> }", min: 1, max: 1, block: true, parse: o.parseSMTP}.
 			checked(func() error { return o.SMTP.check() }),

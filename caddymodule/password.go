@@ -112,7 +112,7 @@ func (a *App) parsePassword(d *caddyfile.Dispenser, args []string) error {
 
 func (o *PasswordOptions) parseLockout(d *caddyfile.Dispenser, args []string) (err error) {
 	if o.Lockout.Tries, err = strconv.Atoi(args[0]); err != nil || o.Lockout.Tries <= 0 {
-		return d.Errf("%q is no number of tries; write for example: lockout 5 15m", args[0])
+		return d.Errf("%q is no number of tries, or less than 1; write for example: lockout 5 15m", args[0])
 	}
 	o.Lockout.Suspend, err = parseDuration(d, args[1])
 	return err
