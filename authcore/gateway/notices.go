@@ -97,6 +97,14 @@ func (r *Realm) endStored(ctx context.Context, id string) error {
 	})
 }
 
+// tellTimeout bounds how long other instances are told of what is done already.
+const tellTimeout = 5 * time.Second
+
+// telling answers a context in which to tell others of what is done already: a client that hangs up keeps it from nobody.
+func telling(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), tellTimeout)
+}
+
 func sessionEnded(id string) authcore.Notice {
 	return authcore.Notice{Kind: authcore.NoticeSessionEnded, Subject: id}
 }
@@ -110,6 +118,8 @@ func (r *Realm) changed(ctx context.Context, userID string) {
 	if n == nil {
 		return
 	}
+	ctx, cancel := telling(ctx)
+	defer cancel()
 	if err := n.Notify(ctx, authcore.Notice{Kind: authcore.NoticeUserChanged, Subject: userID}); err != nil {
 		r.Logger.WarnContext(ctx, "other instances not told of a changed user; it counts there when access tokens expire", "cause", err.Error())
 	}

@@ -18,9 +18,9 @@ type wire struct {
 	err error
 }
 
-func (w *wire) Notify(_ context.Context, n authcore.Notice) error {
-	if w.err != nil {
-		return w.err
+func (w *wire) Notify(ctx context.Context, n authcore.Notice) error {
+	if err := errors.Join(w.err, ctx.Err()); err != nil {
+		return err
 	}
 	for _, l := range w.to {
 		l.Heard(n)
@@ -133,6 +133,27 @@ func TestRoleChangeHoldsOnOtherInstances(t *testing.T) {
 	r := b.request("GET", "", "", s...)
 	r.URL.Path = "/events"
 	b.serve(r).refused(403, "forbidden")
+}
+
+// What is done already is told to the other instances, also where the client who had it done hangs up before.
+func TestHangingUpKeepsNothingFromOtherInstances(t *testing.T) {
+	a, b, _ := instances(t)
+	me := a.signInTokens(newSigner(1)).bearer()
+	id := b.signedInAs(me)
+	gone, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	a.realm.changed(gone, id)
+	if !b.realm.State.isOutdated(&authcore.Identity{Subject: id}, b.now) {
+		t.Error("the other instance has not heard of the change")
+	}
+	open, err := a.store.SessionsOf(t.Context(), id, a.now)
+	if err != nil || len(open) != 1 {
+		t.Fatalf("%d sessions, %v", len(open), err)
+	}
+	a.realm.haveEnded(gone, []string{open[0].ID})
+	if !b.realm.State.isEnded(open[0].ID) {
+		t.Error("the other instance has not heard of the end")
+	}
 }
 
 func (h *house) setRoles(userID string, roles ...string) {

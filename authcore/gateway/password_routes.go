@@ -230,6 +230,8 @@ func (r *Realm) haveEnded(ctx context.Context, ids []string) {
 	for _, id := range ids {
 		r.forget(id)
 	}
+	ctx, cancel := telling(ctx)
+	defer cancel()
 	// For the others. Where they cannot be told now, it holds there once their access tokens have expired.
 	if err := r.endSessions(ctx, ids...); err != nil {
 		r.Logger.LogAttrs(ctx, slog.LevelWarn, "other instances not told of ended sessions", slog.String("cause", err.Error()))
