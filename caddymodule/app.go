@@ -21,7 +21,7 @@ type App struct {
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=authgate.stores inline_key=backend"`
 	// Where unanswered challenges and counted attempts are kept. Default: memory.
 	ChallengeStoreRaw json.RawMessage `json:"challenge_store,omitempty" caddy:"namespace=authgate.challenge_stores inline_key=backend"`
-	// Who may create an account: "invite" (wallets that are granted a role) or "open". Default: invite.
+	// Who may create an account: "invite" (whose wallet or e-mail address is granted a role) or "open". Default: invite.
 	Registration string `json:"registration,omitempty"`
 	// Roles given in the configuration.
 	Grants []Grant `json:"grants,omitempty"`
@@ -92,7 +92,7 @@ type PasskeyOptions struct {
 	// The domain that passkeys belong to: the host of each site, or one above it. Default: each site's own host. Passkeys
 	// stay with the domain they were made for.
 	RPID string `json:"rp_id,omitempty"`
-	// What some browsers show beside it. Default: the domain.
+	// What some browsers show beside it, and the product's name in mails. Default: the domain; in mails the site's host.
 	RPName string `json:"rp_name,omitempty"`
 	// Whether the authenticator must verify its user by PIN or biometrics: "required" or "preferred". Default: required.
 	UserVerification string `json:"user_verification,omitempty"`
@@ -128,7 +128,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // pool keeps what outlives a reload.
 var pool = caddy.NewUsagePool()
 
-// poolKey is by what a thing in the pool is known; kinds keep apart stores, challenge stores and states.
+// poolKey is by what a thing in the pool is known; kinds keep apart stores, challenge stores, states and hashers.
 type poolKey struct{ kind, name string }
 
 // Provision makes the realm. A first start, and "caddy validate", open no store here. A reload does, and is refused where
