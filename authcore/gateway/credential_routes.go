@@ -186,7 +186,7 @@ func (r *Realm) deleteCredential(ctx context.Context, u authcore.User, c authcor
 		if err := s.Credentials.DeleteCredential(ctx, u.ID, c.ID); err != nil {
 			return err
 		}
-		if c.Kind != authcore.Password || s.Confirmations == nil {
+		if c.Kind != authcore.Password {
 			return nil
 		}
 		// A key that was mailed before must not bring a password back.
