@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,7 +32,11 @@ type line struct {
 	redials int
 }
 
-func (g *gate) line() *line { return &line{dial: g.dial, host: g.host} }
+// line is for goroutines too while the test changes the setup, of which TLS is no part.
+func (g *gate) line() *line {
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(g.port))
+	return &line{dial: func() (net.Conn, error) { return net.DialTimeout("tcp", address, 5*time.Second) }, host: g.host}
+}
 
 // connect dials where there is no connection.
 func (l *line) connect() error {
