@@ -61,7 +61,7 @@ func newMetrics() *metrics {
 		hashing: newHashMetrics(),
 		decided: make(map[string]prometheus.Observer),
 	}
-	for _, outcome := range []string{"allow", "sign_in", "step_up", "forbidden", "bad_request", "unavailable"} {
+	for _, outcome := range []string{"allow", "sign_in", "step_up", "forbidden", "bad_request", "unavailable", "panic"} {
 		m.decided[outcome] = m.decisions.WithLabelValues(outcome)
 	}
 	return m

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -479,7 +480,10 @@ func TestNoFileDescriptorsLeft(t *testing.T) {
 // F27: a panic in the work on one request is that request's: an error, nothing at the backend, and everybody else works.
 func TestPanicIsOfOneRequest(t *testing.T) {
 	t.Parallel()
-	g := start(t, setup{global: "challenge_store panicking"})
+	if os.Getenv("AUTHGATE_BINARY") != "" {
+		t.Skip("a binary that is built already has no mistakes for tests in it")
+	}
+	g := start(t, setup{top: "metrics", global: "challenge_store panicking"})
 	a, err := g.try(requestBody("POST", "/auth/challenge/create", `{}`, "Content-Type: application/json"))
 	if err != nil || a.status != http.StatusInternalServerError {
 		t.Errorf("%d %v; want 500", a.status, err)
@@ -489,7 +493,7 @@ func TestPanicIsOfOneRequest(t *testing.T) {
 	if len(g.backend.take()) != 1 {
 		t.Error("more than the public request reached the backend")
 	}
-	if !strings.Contains(g.output.String(), "panic") {
-		t.Error("the log does not tell of it")
+	if !strings.Contains(g.output.String(), "panic") || !strings.Contains(g.metrics(t), `decision_seconds_count{outcome="panic"} 1`) {
+		t.Error("the log or the metrics do not tell of it")
 	}
 }
