@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-authgate/authgate/authcore"
 )
 
-// storeTimeout is how long the outbox may take to hear what became of a mail.
+// storeTimeout is how long the outbox may take to answer.
 const storeTimeout = 10 * time.Second
 
 // maxLost is how many connections of a batch may end before the first mail on them was answered.

@@ -149,7 +149,7 @@ func (w *Worker) round(ctx context.Context) (more bool) {
 	if pause := w.resume.Sub(now); pause > 0 && pause <= maxPause {
 		return false
 	}
-	claimed, err := w.Outbox.ClaimMails(ctx, batchSize, now, now.Add(lease))
+	claimed, err := w.claim(ctx, now)
 	if err != nil {
 		if ctx.Err() == nil {
 			w.failed(ClassStore, "mails cannot be claimed", "error", err)
@@ -177,10 +177,19 @@ func (w *Worker) round(ctx context.Context) (more bool) {
 	return len(claimed) == batchSize
 }
 
+// claim asks no longer than the outbox may take: one that hangs must not keep the worker when it answers others again.
+func (w *Worker) claim(ctx context.Context, now time.Time) ([]authcore.SealedMail, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return w.Outbox.ClaimMails(ctx, batchSize, now, now.Add(lease))
+}
+
 func (w *Worker) observeWaiting(ctx context.Context) {
 	if w.Observer == nil {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
 	n, oldest, err := w.Outbox.MailWaiting(ctx)
 	if err != nil {
 		return // told already by who claims

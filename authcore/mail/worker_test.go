@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
@@ -246,6 +247,32 @@ func TestWake(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+// hung is an outbox that answers nothing.
+type hung struct{ authcore.Outbox }
+
+func (hung) ClaimMails(ctx context.Context, _ int, _, _ time.Time) ([]authcore.SealedMail, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (hung) MailWaiting(ctx context.Context) (int, time.Time, error) {
+	<-ctx.Done()
+	return 0, time.Time{}, ctx.Err()
+}
+
+// An outbox that hangs does not keep the worker for ever.
+func TestOutboxThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffice(t, hung{memory()}, &SMTP{Addr: "smtp.example.com:587"})
+		began := time.Now()
+		work(o.worker)
+		o.worker.observeWaiting(context.Background())
+		if took := time.Since(began); took != 2*storeTimeout || o.tally.failed[ClassStore] != 1 {
+			t.Errorf("after %v, counted %+v", took, o.tally.failed)
+		}
+	})
 }
 
 func TestObserverIsToldWhatWaits(t *testing.T) {
