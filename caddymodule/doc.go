@@ -15,5 +15,6 @@
 // It does not read the Host of a request to learn its origin, and it adds no second way to configure the gateway: JSON
 // and Caddyfile have the same options.
 //
-// Other stores are guest modules too; see [Store] and [ChallengeStore] for the contracts.
+// Other stores are guest modules too; see [Store] and [ChallengeStore] for the contracts, and [Scoped], [Accessed],
+// [Existing] and [NoticeCarrier] for what some of them tell besides.
 package caddymodule

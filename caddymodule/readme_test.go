@@ -65,7 +65,7 @@ func TestReadmeNamesWhatThereIs(t *testing.T) {
 		t.Fatalf("found only %q; has the source another form?", names)
 	}
 	for _, name := range names {
-		if !strings.Contains(text, "`"+name) && !strings.Contains(text, "\t"+name) && !strings.Contains(text, "› `"+name) {
+		if !regexp.MustCompile("[`\t]" + name + `\b`).MatchString(text) {
 			t.Errorf("README says nothing of %s", name)
 		}
 	}
