@@ -26,7 +26,7 @@ type endpoint struct {
 func (e *endpoint) addFlags(c *cobra.Command) {
 	flags := c.PersistentFlags()
 	flags.StringVar(&e.address, "address", "", "Address of the admin endpoint, such as localhost:2019 or unix//run/caddy/admin.sock")
-	flags.StringVarP(&e.config, "config", "c", "", "Configuration file that tells the address")
+	flags.StringVarP(&e.config, "config", "c", "", "Configuration file that tells the address; and the store, where a command opens that itself")
 	flags.StringVarP(&e.adapter, "adapter", "a", "", "Name of the adapter of that configuration")
 	flags.BoolVar(&e.asJSON, "json", false, "Answer in JSON")
 }
