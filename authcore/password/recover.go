@@ -26,7 +26,7 @@ type Resetting struct {
 // Changing is who sets a new password while signed in.
 type Changing struct {
 	UserID    string
-	SessionID string // stays open
+	SessionID string // stays open, and must be open at the end; may be empty
 	Password  string
 	About     About
 }
@@ -97,8 +97,8 @@ func (p *Passwords) Reset(ctx context.Context, r Resetting) (userID string, ende
 
 // Change sets the password of a user, or gives the account its first one, and ends all other sessions, all device tokens
 // and keys for a reset. It answers the ids of the sessions that ended. That the user has just proved to be the owner is
-// the caller's to see to. Its errors are ErrNoEmail, ErrWeakPassword, authcore.ErrUserNotFound, ErrBusy and
-// authcore.ErrUnavailable.
+// the caller's to see to. Its errors are ErrNoEmail, ErrWeakPassword, authcore.ErrUserNotFound,
+// authcore.ErrSessionNotFound where the session that is to stay has ended, ErrBusy and authcore.ErrUnavailable.
 func (p *Passwords) Change(ctx context.Context, c Changing) (ended []string, err error) {
 	u, err := p.Stores.Users.User(ctx, c.UserID)
 	switch {
@@ -107,7 +107,15 @@ func (p *Passwords) Change(ctx context.Context, c Changing) (ended []string, err
 	case u.Email == "":
 		return nil, fmt.Errorf("password: change: %w", ErrNoEmail)
 	}
-	return p.setPassword(ctx, u, c.SessionID, c.Password, c.About, func(authcore.Stores, time.Time) error { return nil })
+	return p.setPassword(ctx, u, c.SessionID, c.Password, c.About, func(s authcore.Stores, _ time.Time) error {
+		// The threat: who has a stolen session changes the password while the owner resets it. The change waits to be hashed,
+		// and would come after the reset that ended the session.
+		if c.SessionID == "" {
+			return nil
+		}
+		_, err := s.Sessions.Session(ctx, c.SessionID)
+		return err
+	})
 }
 
 // setPassword gives a user a new password, in one transaction with all that follows from it; first comes first in it, and
@@ -147,7 +155,7 @@ func (p *Passwords) setPassword(ctx context.Context, u authcore.User, keep, pass
 			}
 		}
 		return s.Outbox.AddMail(ctx, sealed)
-	}, authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired, authcore.ErrUserNotFound)
+	}, authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired, authcore.ErrUserNotFound, authcore.ErrSessionNotFound)
 	if err != nil {
 		return nil, err
 	}

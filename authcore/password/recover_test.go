@@ -311,3 +311,32 @@ func TestAKeyOfAnotherUser(t *testing.T) {
 		t.Error("spent by somebody else:", err)
 	}
 }
+
+// Attack: a thief with a stolen session changes the password while the owner resets it. The change, which waits to be hashed,
+// comes after the reset that ended the session, and would give the account to the thief for good.
+func TestAChangeDuringAResetIsRefused(t *testing.T) {
+	h := newHouse(t)
+	u := h.account(t, alice, right)
+	h.session(t, u.ID, "stolen")
+	k := h.forgot(t, alice)
+	derive, once := h.Hasher.derive, false
+	h.Hasher.derive = func(password, salt []byte, time, memory uint32, threads uint8, size uint32) []byte {
+		if !once {
+			once = true
+			if _, _, err := h.Reset(t.Context(), Resetting{Key: k, Password: second, About: about}); err != nil {
+				t.Error(err)
+			}
+		}
+		return derive(password, salt, time, memory, threads, size)
+	}
+	_, err := h.Change(t.Context(), Changing{UserID: u.ID, SessionID: "stolen", Password: wrong, About: about})
+	if !errors.Is(err, authcore.ErrSessionNotFound) || errors.Is(err, authcore.ErrUnavailable) {
+		t.Error(err)
+	}
+	if err := h.signIn(t, alice, second); err != nil {
+		t.Errorf("the owner's new password: %v", err)
+	}
+	if err := h.signIn(t, alice, wrong); !errors.Is(err, ErrInvalidCredentials) {
+		t.Errorf("the thief's: %v", err)
+	}
+}
