@@ -45,6 +45,7 @@ type fleet struct {
 	postgres *storeservers.PostgresServer
 	database string // URL of the database, past the links
 	mail     *mailServer
+	born     int64 // Unix seconds
 }
 
 func startFleet(t *testing.T, p plan) *fleet {
@@ -111,6 +112,13 @@ func (f *fleet) boot() {
 		g.await()
 		g.wantReady(f.t)
 	}
+	f.born = time.Now().Unix()
+}
+
+// settle waits until access tokens are issued in a second after that in which the processes began. Of older ones a process
+// cannot know which of their sessions have ended, so it looks each of them up once.
+func (f *fleet) settle() {
+	eventually(2*time.Second, func() bool { return time.Now().Unix() > f.born })
 }
 
 // patience is how long what must happen within limit may take where the machine has much else to do: the fleet tests run
