@@ -205,3 +205,27 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A writer that is stuck, on a disk that hangs say, keeps nobody waiting without end.
+func TestWaitForTheWriterEnds(t *testing.T) {
+	t.Parallel()
+	s, _ := openInside(t)
+	stuck, err := s.writes.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stuck.Close() })
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	for what, do := range map[string]func() error{
+		"a statement":   func() error { return s.Stores().Sessions.EndSession(ctx, "s") },
+		"a transaction": func() error { return s.Stores().Transactions.Transact(ctx, func(authcore.Stores) error { return nil }) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			if err := do(); !errors.Is(err, authcore.ErrUnavailable) || ctx.Err() != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

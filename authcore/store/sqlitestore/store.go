@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3/database"
 	"modernc.org/sqlite"
@@ -47,6 +48,9 @@ func (s *Store) Close() error { return errors.Join(s.reads.Close(), s.writes.Clo
 // lockWait is how long SQLite waits for another process's lock before the statement is tried anew, in milliseconds.
 const lockWait = "500"
 
+// timeout bounds an operation, waiting for the connection that writes included: whoever waits longer is better told so.
+const timeout = 5 * time.Second
+
 // connect prepares the connections to a file that exists; nothing is read yet.
 func connect(path string) (*Store, error) {
 	writes, err := sql.Open("sqlite", source(path, url.Values{
@@ -67,7 +71,7 @@ func connect(path string) (*Store, error) {
 	writes.SetMaxOpenConns(1)
 	reads.SetMaxOpenConns(readers)
 	reads.SetMaxIdleConns(readers)
-	store := sqlstore.New(sqlstore.Config{DB: writes, Reads: reads, Dialect: dialect()})
+	store := sqlstore.New(sqlstore.Config{DB: writes, Reads: reads, Dialect: dialect(), Timeout: timeout})
 	return &Store{store: store, writes: writes, reads: reads}, nil
 }
 
