@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -74,7 +75,7 @@ func prepare(t *testing.T, s setup) *gate {
 	g.backend = startBackend(t)
 	t.Cleanup(func() {
 		g.kill()
-		if _, report, raced := strings.Cut(g.output.String(), "DATA RACE"); raced {
+		for _, report := range races(g.output.String()) {
 			t.Errorf("the race detector of Caddy's process reports a data race%s", report[:min(len(report), 6000)])
 		}
 		if t.Failed() {
@@ -82,6 +83,25 @@ func prepare(t *testing.T, s setup) *gate {
 		}
 	})
 	return g
+}
+
+// accessed are the two functions of a report whose accesses race.
+var accessed = regexp.MustCompile(`(?m)^(?:Previous )?(?i:read|write) at .*\n\s+(\S+)`)
+
+// races answers the reports of data races, but for those between two methods of Caddy's hijackedConn, which counts the bytes
+// of a websocket without a lock and is at odds with itself when one is cut.
+func races(output string) []string {
+	var reports []string
+	for _, report := range strings.Split(output, "DATA RACE")[1:] {
+		own := false
+		for _, access := range accessed.FindAllStringSubmatch(report, 2) {
+			own = own || !strings.Contains(access[1], "caddyhttp.(*hijackedConn)")
+		}
+		if own || !accessed.MatchString(report) {
+			reports = append(reports, report)
+		}
+	}
+	return reports
 }
 
 // boot starts the process on the gate's folder and ports, for the first time or again, and waits until it answers.
@@ -99,7 +119,8 @@ func (g *gate) launch() {
 		g.t.Fatal(err)
 	}
 	g.process = exec.Command(binary, "run", "--config", file, "--adapter", "caddyfile")
-	g.process.Env = append(os.Environ(), asCaddy+"=1", "HOME="+g.dir, "XDG_DATA_HOME="+filepath.Join(g.dir, "data"),
+	// What the race detector finds is read from its reports; see races.
+	g.process.Env = append(os.Environ(), asCaddy+"=1", "GORACE=exitcode=0", "HOME="+g.dir, "XDG_DATA_HOME="+filepath.Join(g.dir, "data"),
 		"XDG_CONFIG_HOME="+filepath.Join(g.dir, "config"))
 	g.process.Env = append(g.process.Env, g.setup.env...)
 	g.process.Stdout, g.process.Stderr = g.output, g.output
@@ -227,4 +248,26 @@ func tail(s string, n int) string {
 		return "…" + s[len(s)-n:]
 	}
 	return s
+}
+
+func TestRaces(t *testing.T) {
+	const ours = `
+==================
+WARNING: DATA RACE
+Write at 0x00c000a1 by goroutine 7:
+  github.com/caddy-authgate/authgate/authcore/gateway.(*State).end()
+      state.go:1 +0x1
+
+Previous read at 0x00c000a1 by goroutine 8:
+  github.com/caddyserver/caddy/v2/modules/caddyhttp.(*hijackedConn).Write()
+      responsewriter.go:303 +0x1
+==================
+`
+	theirs := strings.ReplaceAll(ours, "github.com/caddy-authgate/authgate/authcore/gateway.(*State).end()",
+		"github.com/caddyserver/caddy/v2/modules/caddyhttp.(*hijackedConn).ReadFrom()")
+	for output, want := range map[string]int{"": 0, ours: 1, theirs: 0, theirs + ours: 1, "WARNING: DATA RACE\nof another form": 1} {
+		if got := len(races(output)); got != want {
+			t.Errorf("%d reports, want %d, of %s", got, want, output)
+		}
+	}
 }
