@@ -99,9 +99,49 @@ func (p *process) kill() error {
 	if p.guard == nil {
 		return fmt.Errorf("%s is not running", p.name)
 	}
+	// What a server leaves behind, PostgreSQL's processes, notices soon and ends; before that it cannot be started again.
+	left := children(p.pid)
 	err := syscall.Kill(p.pid, syscall.SIGKILL)
 	p.end()
-	return err
+	if err != nil {
+		return err
+	}
+	return within(patience, func() error {
+		for _, pid := range left {
+			if state, _ := status(strconv.Itoa(pid)); state != "" && state != "Z" {
+				return fmt.Errorf("%s is gone, but its process %d is not", p.name, pid)
+			}
+		}
+		return nil
+	})
+}
+
+// children are the processes that a process has started, where /proc tells.
+func children(parent int) (pids []int) {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, file := range stats {
+		name := filepath.Base(filepath.Dir(file))
+		if _, of := status(name); of == strconv.Itoa(parent) {
+			if pid, err := strconv.Atoi(name); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
+// status answers the state of a process and its parent, nothing where it is gone.
+func status(pid string) (state, parent string) {
+	text, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
+	if err != nil {
+		return "", ""
+	}
+	// The name before them, in brackets, may have anything in it.
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	if len(fields) < 2 {
+		return "", ""
+	}
+	return fields[0], fields[1]
 }
 
 // Server is one server, which a test may pause, kill and start again. Its methods are for one goroutine.
