@@ -151,7 +151,7 @@ func TestUnsuitableDatabasesAreRefused(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	for _, c := range []struct{ dsn, want, where string }{
-		{"postgres://a:b@db.example.com/gate", "", "a@db.example.com:5432/gate"},
+		{"postgres://a:b@db.example.com/gate?sslmode=disable", "", "a@db.example.com:5432/gate"},
 		{"postgres://a:b@one:1,two:2/gate?sslmode=require", "", "a@one:1,two:2/gate"},
 		{"host=/run/postgresql user=a dbname=gate", "", "a@/run/postgresql:5432/gate"},
 		{"", "missing", ""},
