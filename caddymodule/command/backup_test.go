@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,11 +32,19 @@ type shelf struct {
 	restore   error
 	miscounts bool
 	restored  string // what was restored
-	opened    []string
+
+	mu     sync.Mutex // a copy reads and writes at the same time
+	opened []string
+}
+
+func (s *shelf) open(c Configuration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opened = append(s.opened, c.File)
 }
 
 func (s *shelf) Dump(_ context.Context, from Configuration, to io.Writer) (Holding, error) {
-	s.opened = append(s.opened, from.File)
+	s.open(from)
 	if s.dumpErr != nil {
 		io.WriteString(to, whole[:5])
 		return Holding{}, s.dumpErr
@@ -45,7 +54,7 @@ func (s *shelf) Dump(_ context.Context, from Configuration, to io.Writer) (Holdi
 }
 
 func (s *shelf) Restore(_ context.Context, to Configuration, from io.Reader) (Holding, error) {
-	s.opened = append(s.opened, to.File)
+	s.open(to)
 	if s.restore != nil {
 		return Holding{}, s.restore
 	}
@@ -338,18 +347,18 @@ func TestRestoreAndMigrateWantCaddyDown(t *testing.T) {
 func TestMigrate(t *testing.T) {
 	fails := errors.New("it fails")
 	for name, c := range map[string]struct {
-		shelf shelf
+		shelf *shelf
 		args  string
 		says  string
 	}{
-		"no new one":              {shelf{}, "--from old.json", "write: caddy authgate migrate"},
-		"no old one":              {shelf{}, "--to new.json", "write: caddy authgate migrate"},
-		"the same":                {shelf{}, "--from a/old.json --to b/old.json", "the same store"},
-		"the old one fails":       {shelf{dumpErr: fails}, "--from old.json --to new.json", "store of old.json: it fails"},
-		"the new one fails":       {shelf{restore: fails}, "--from old.json --to new.json", "store of new.json: it fails"},
-		"something is lost":       {shelf{miscounts: true}, "--from old.json --to new.json", "is not what was stored"},
-		"a DSN as an argument":    {shelf{}, "--from old.json --to new.json postgres://u:secret@h/d", "unknown command"},
-		"a password in the flags": {shelf{}, "--from old.json --dsn postgres://u:secret@h/d", "unknown flag"},
+		"no new one":              {&shelf{}, "--from old.json", "write: caddy authgate migrate"},
+		"no old one":              {&shelf{}, "--to new.json", "write: caddy authgate migrate"},
+		"the same":                {&shelf{}, "--from a/old.json --to b/old.json", "the same store"},
+		"the old one fails":       {&shelf{dumpErr: fails}, "--from old.json --to new.json", "store of old.json: it fails"},
+		"the new one fails":       {&shelf{restore: fails}, "--from old.json --to new.json", "store of new.json: it fails"},
+		"something is lost":       {&shelf{miscounts: true}, "--from old.json --to new.json", "is not what was stored"},
+		"a DSN as an argument":    {&shelf{}, "--from old.json --to new.json postgres://u:secret@h/d", "unknown command"},
+		"a password in the flags": {&shelf{}, "--from old.json --dsn postgres://u:secret@h/d", "unknown flag"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, errs, err := c.shelf.on(t, append([]string{"migrate"}, strings.Fields(c.args)...)...)
