@@ -194,7 +194,7 @@ func TestTwoProcessesSendEachMailOnce(t *testing.T) {
 	setup := s.mailed("challenge_store sql")
 	setup.store = filepath.Join(t.TempDir(), "authgate.db")
 	gates := []*gate{start(t, setup), start(t, setup)}
-	n := load(6, 60)
+	n := load(6, 18) // one client causes twenty mails an hour
 	address := func(i int) string { return fmt.Sprintf("user%d@example.net", i) }
 	together(n, func(i int) {
 		g := gates[i%2]
@@ -220,7 +220,7 @@ func TestReloadWhileMailsWait(t *testing.T) {
 	t.Parallel()
 	s := startMailServer(t)
 	g := start(t, s.mailed(""))
-	rounds := load(3, 10)
+	rounds := load(3, 6) // three mails each, and one client causes twenty
 	for i := range rounds {
 		release := s.slow()
 		for j := range 3 {
