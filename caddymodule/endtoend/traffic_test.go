@@ -343,7 +343,7 @@ func (f footprint) beyond(before footprint) (grown []string) {
 	for what, n := range f {
 		limit := before[what]
 		if what == heapBytes {
-			limit += limit/8 + 1<<20 // each of dozens of configurations would leave some hundred kilobytes
+			limit += limit/8 + 4<<20 // buffers of a busy moment are 2 MB; each of dozens of configurations would leave some hundred kilobytes
 		} else {
 			limit += 8 // pools have as many connections as were needed at once; each of 15 configurations or more would leave one
 		}
