@@ -12,6 +12,7 @@ const (
 	ConfirmRegistration ConfirmationPurpose = "registration" // the subject is the address of the pending user
 	ConfirmReset        ConfirmationPurpose = "reset"        // the subject is the user's id
 	ConfirmEmail        ConfirmationPurpose = "email"        // the subject is the user's id
+	ConfirmRecovery     ConfirmationPurpose = "recovery"     // the subject is the user's id; the key is handed over by an operator
 )
 
 // Confirmation is something that waits until the holder of a mailbox shows the key that was mailed there: a pending user,

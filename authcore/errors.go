@@ -29,5 +29,10 @@ var (
 	ErrConfirmationNotFound = errors.New("confirmation key not found")
 	ErrConfirmationExpired  = errors.New("confirmation key expired")
 
+	ErrInviteNotFound = errors.New("invite not found")
+	ErrInviteExpired  = errors.New("invite expired or used up")
+
+	ErrInvalidCursor = errors.New("no such place in the list")
+
 	ErrSessionNotFound = errors.New("session not found")
 )

@@ -10,6 +10,9 @@ type Stores struct {
 	Confirmations Confirmations
 	Outbox        Outbox
 	Keys          Keys
+	Directory     Directory
+	Invites       Invites
+	Events        Events
 	// Notices carries notices between the instances on this store; nil where it cannot.
 	Notices      Notices
 	Transactions Transactions // nil in the stores of a transaction

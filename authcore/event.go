@@ -1,0 +1,141 @@
+package authcore
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+)
+
+// EventKind is the stable name of what happened. Names are never changed, nor given another meaning.
+type EventKind string
+
+const (
+	EventSignIn          EventKind = "sign_in"         // Code tells the method
+	EventSignInRefused   EventKind = "sign_in_refused" // Code is that of the refusal
+	EventStepUp          EventKind = "step_up"         // Code tells the method
+	EventSignOut         EventKind = "sign_out"
+	EventSessionEnded    EventKind = "session_ended" // by somebody, in a session other than that one; Code tells why
+	EventUserCreated     EventKind = "user_created"
+	EventUserDeleted     EventKind = "user_deleted"
+	EventUserDisabled    EventKind = "user_disabled"
+	EventUserEnabled     EventKind = "user_enabled"
+	EventProfileChanged  EventKind = "profile_changed" // Code is what: "name", "username"
+	EventEmailChanged    EventKind = "email_changed"
+	EventMethodAdded     EventKind = "method_added"   // Code tells the method
+	EventMethodRemoved   EventKind = "method_removed" // Code tells the method
+	EventPasswordChanged EventKind = "password_changed"
+	EventSuspended       EventKind = "suspended" // password sign-in, after too many failures
+	EventSuspensionLift  EventKind = "suspension_lifted"
+	EventRoleGranted     EventKind = "role_granted" // Code is the role
+	EventRoleRevoked     EventKind = "role_revoked" // Code is the role
+	EventInviteCreated   EventKind = "invite_created"
+	EventInviteUsed      EventKind = "invite_used"
+	EventInviteRevoked   EventKind = "invite_revoked"
+	EventRecoveryCreated EventKind = "recovery_created" // a link by which a user adds a new credential
+	EventRecoveryUsed    EventKind = "recovery_used"
+	EventKeyRotated      EventKind = "key_rotated"
+	EventConfigLoaded    EventKind = "configuration_loaded" // Code is a hash of it
+	EventBackup          EventKind = "backup"
+	EventRestore         EventKind = "restore"
+)
+
+// Operator is the actor of what is done on the command line of the machine.
+const Operator = "operator"
+
+// Trace is who does something, from where, and through what.
+type Trace struct {
+	Actor     string // the id of the user who does it, Operator, or empty: nobody who is signed in
+	SessionID string // through which session; empty: none
+	Origin    string // of which site; empty: none
+	Client    string // the address of the client; empty: none
+	UserAgent string // what the client says it is; cut short, without control characters
+}
+
+// Event is an entry of the audit log. What it says is never changed; what is personal of it (Client, UserAgent, Detail)
+// can be erased with its user, and the chain still proves the rest and the order.
+type Event struct {
+	ID string // 128 random bits
+	// Number is the place in the log, from 1 on, without gaps. It is 0 until the event is sealed into the chain, which
+	// happens within seconds after the transaction that it was written in.
+	Number  int64
+	Time    time.Time
+	Kind    EventKind
+	Code    string // what of it happened, in a few fixed words, see EventKind; may be empty
+	Subject string // the id of the user it is about; empty: nobody's
+	Trace
+	Detail string // what else there is to tell, in words for people; may be empty
+	// Salt, 128 random bits, hides what is personal behind PersonalHash; nil once that is erased.
+	Salt []byte
+	// PersonalHash stands in the chain for what is personal.
+	PersonalHash [32]byte
+	// Hash is that of this event and the one before it: see Chain. Zero until the event is sealed.
+	Hash [32]byte
+}
+
+// Personal answers the hash of what is personal in e, with its salt.
+func (e Event) Personal() [32]byte {
+	h := sha256.New()
+	writeAll(h.Write, "authgate event personal 1", string(e.Salt), e.Client, e.UserAgent, e.Detail)
+	return [32]byte(h.Sum(nil))
+}
+
+// Chain answers the hash of e as the one after previous, which is the zero hash for the first event. Everything of e is in
+// it but what is personal, for which PersonalHash stands.
+func (e Event) Chain(previous [32]byte) [32]byte {
+	h := sha256.New()
+	var number, at [8]byte
+	binary.BigEndian.PutUint64(number[:], uint64(e.Number))
+	binary.BigEndian.PutUint64(at[:], uint64(e.Time.UnixMicro()))
+	writeAll(h.Write, "authgate event 1", string(previous[:]), string(number[:]), string(at[:]), e.ID, string(e.Kind), e.Code,
+		e.Subject, e.Actor, e.SessionID, e.Origin, string(e.PersonalHash[:]))
+	return [32]byte(h.Sum(nil))
+}
+
+// writeAll writes texts so that no two lists of texts give the same bytes.
+func writeAll(write func([]byte) (int, error), texts ...string) {
+	var length [8]byte
+	for _, s := range texts {
+		binary.BigEndian.PutUint64(length[:], uint64(len(s)))
+		write(length[:])
+		write([]byte(s))
+	}
+}
+
+// EventQuery chooses events. The zero value of a field chooses all.
+type EventQuery struct {
+	Subject string // of this user, or by this user (Actor)
+	Kinds   []EventKind
+	Since   time.Time // at or after
+	Until   time.Time // before
+	Client  string    // from exactly this address
+	Before  int64     // with a smaller number, for the next page; 0: from the newest on
+	Limit   int       // at most so many; default 100
+}
+
+// EventHead is where the chain ends.
+type EventHead struct {
+	Number int64
+	Hash   [32]byte
+}
+
+// Events keeps the audit log.
+type Events interface {
+	// AddEvent stores an event that is not sealed yet, as part of the transaction.
+	AddEvent(ctx context.Context, e Event) error
+	// SealEvents puts up to n events that are not sealed yet, in the order of their time, at the end of the chain, and
+	// answers how many it sealed. Of many at once each seals others, or none.
+	SealEvents(ctx context.Context, n int) (int, error)
+	// Events answers sealed events, the newest first.
+	Events(ctx context.Context, q EventQuery) ([]Event, error)
+	// WalkEvents tells all sealed events, the oldest first, until f answers an error, and answers that. anchor is the hash
+	// before the first of them: zero, or that of the last one deleted by DeleteEvents.
+	WalkEvents(ctx context.Context, f func(e Event) error) (anchor EventHead, err error)
+	// EventHead answers the end of the chain.
+	EventHead(ctx context.Context) (EventHead, error)
+	// EraseEvents erases what is personal in the events about a user.
+	EraseEvents(ctx context.Context, userID string) error
+	// DeleteEvents deletes sealed events from before the given time, the oldest first and without gaps, keeps the anchor
+	// for what remains, and answers how many.
+	DeleteEvents(ctx context.Context, before time.Time) (int, error)
+}
