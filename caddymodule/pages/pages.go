@@ -15,7 +15,6 @@ package pages
 import (
 	"bytes"
 	"embed"
-	"encoding/json"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -32,45 +31,43 @@ var files embed.FS
 
 // Pages implements gateway.Pages.
 type Pages struct {
-	pages  map[string]page
-	assets map[string][]byte
+	pages     map[string]page
+	languages chooser
+	assets    map[string][]byte
 }
 
 type page struct {
 	template *template.Template
-	words    words
+	words    map[string]words // by language
 }
 
-// words are all texts of one page: those of its template and those of its scripts. In a text, {key} is a place for a
-// value.
-type words struct {
-	Page   map[string]string `json:"page"`
-	Script map[string]string `json:"script"`
+// texts are the files of texts that a page is made of. Where two have the same key the later one wins.
+var texts = map[string][]string{
+	"sign-in":  {"common", "passkey", "wallet", "password", "sign-in"},
+	"account":  {"common", "passkey", "wallet", "password", "account"},
+	"register": {"common", "passkey", "password", "register"},
+	"forgot":   {"common", "password", "forgot"},
+	"activate": {"common", "password", "mailed-link", "activate"},
+	"reset":    {"common", "password", "mailed-link", "reset"},
+	"email":    {"common", "password", "mailed-link", "email"},
+	"error":    {"error"},
 }
 
 // New answers the pages. It panics where the embedded files are at odds with each other, which the tests rule out.
 func New() *Pages {
 	p := &Pages{pages: map[string]page{}, assets: map[string][]byte{}}
 	base := template.Must(template.New("base.html").ParseFS(files, "templates/base.html", "templates/methods.html", "templates/fields.html"))
-	for name, texts := range map[string][]string{
-		"sign-in":  {"common", "passkey", "wallet", "password", "sign-in"},
-		"account":  {"common", "passkey", "wallet", "password", "account"},
-		"register": {"common", "passkey", "password", "register"},
-		"forgot":   {"common", "password", "forgot"},
-		"activate": {"common", "password", "mailed-link", "activate"},
-		"reset":    {"common", "password", "mailed-link", "reset"},
-		"email":    {"common", "password", "mailed-link", "email"},
-		"error":    {"error"},
-	} {
-		t := template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html"))
-		var w words
-		for _, text := range texts {
-			// Members are added to those of the text before.
-			if err := json.Unmarshal(must(files.ReadFile("text/"+text+".json")), &w); err != nil {
-				panic(fmt.Errorf("pages: text of %s: %w", text, err))
-			}
+	dictionary := readDictionary()
+	p.languages = newChooser(dictionary.languages())
+	for name, names := range texts {
+		pg := page{
+			template: template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html")),
+			words:    map[string]words{},
 		}
-		p.pages[name] = page{template: t, words: w}
+		for _, tag := range p.languages.tags {
+			pg.words[tag] = dictionary.page(tag, names)
+		}
+		p.pages[name] = pg
 	}
 	for _, f := range must(fs.Glob(files, "assets/*")) {
 		p.assets[path.Base(f)] = lean(must(files.ReadFile(f)))
@@ -86,7 +83,8 @@ func (p *Pages) ServePage(w http.ResponseWriter, r *http.Request, g gateway.Page
 	}
 	// The gateway says by a header when to come back; the page says the same in words.
 	retry, _ := strconv.Atoi(w.Header().Get("Retry-After"))
-	v, err := newView(pg.words, g, retry)
+	tag := p.languages.choose(r.Header.Get("Accept-Language"))
+	v, err := newView(tag, pg.words[tag], g, retry)
 	if err != nil {
 		return fmt.Errorf("pages: %s: %w", g.Name, err)
 	}
@@ -99,6 +97,8 @@ func (p *Pages) ServePage(w http.ResponseWriter, r *http.Request, g gateway.Page
 		status = http.StatusOK
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Language", tag)
+	w.Header().Add("Vary", "Accept-Language")
 	w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {

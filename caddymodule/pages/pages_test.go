@@ -173,7 +173,7 @@ func TestPageTells(t *testing.T) {
 		},
 		{
 			name: "account", page: gateway.Page{Name: "account", Identity: named},
-			status: 200, has: []string{"Name Alice Lidell", "Username alice", "E-mail alice@example.com", "Wallet " + alice, "admin editor", "Signed in with Wallet 4 March 2026, 15:06 UTC", "Sign out"},
+			status: 200, has: []string{"Name Alice Lidell", "Username alice", "E-mail alice@example.com", "Wallet " + alice, "admin editor", "Signed in with Wallet 2026-03-04 15:06 UTC", "Sign out"},
 		},
 		{
 			name: "account whose username is its wallet says it once", page: gateway.Page{Name: "account", Identity: identity()},
@@ -461,12 +461,12 @@ func TestScriptTexts(t *testing.T) {
 		"reset":    {"mailed-link.js", "mailed.js"},
 		"email":    {"mailed-link.js", "mailed.js"},
 	} {
-		source := string(p.assets["page.js"]) + string(p.assets["attempts.js"]) + string(p.assets["fields.js"])
+		code := string(p.assets["page.js"]) + string(p.assets["attempts.js"]) + string(p.assets["fields.js"])
 		for _, m := range modules {
-			source += string(p.assets[m])
+			code += string(p.assets[m])
 		}
-		texts := p.pages[name].words.Script
-		found := says.FindAllStringSubmatch(source, -1)
+		texts := p.pages[name].words[source].Script
+		found := says.FindAllStringSubmatch(code, -1)
 		if len(found) < 8 {
 			t.Fatalf("%s: only %d texts are said", name, len(found))
 		}
@@ -477,7 +477,7 @@ func TestScriptTexts(t *testing.T) {
 		}
 		for key := range texts {
 			ofKind := key == "passkey" || key == "wallet" || key == "password"
-			if !ofKind && !strings.Contains(source, "'"+key+"'") {
+			if !ofKind && !strings.Contains(code, "'"+key+"'") {
 				t.Errorf("%s: text %q is not used", name, key)
 			}
 		}
@@ -487,14 +487,14 @@ func TestScriptTexts(t *testing.T) {
 // Texts that no template says are left over.
 func TestPageTexts(t *testing.T) {
 	for name, pg := range New().pages {
-		source := string(must(files.ReadFile("templates/"+name+".html"))) + string(must(os.ReadFile("fields.go")))
+		code := string(must(files.ReadFile("templates/"+name+".html"))) + string(must(os.ReadFile("fields.go")))
 		for _, shared := range []string{"methods", "fields"} {
-			source += string(must(files.ReadFile("templates/" + shared + ".html")))
+			code += string(must(files.ReadFile("templates/" + shared + ".html")))
 		}
-		for key := range pg.words.Page {
+		for key := range pg.words[source].Page {
 			_, ofKind, _ := strings.Cut(key, ".")
 			built := name == "error" && (ofKind != "" || key == "soon" || strings.HasPrefix(key, "in")) || strings.HasSuffix(key, "Method")
-			if !built && !strings.Contains(source, `"`+key+`"`) {
+			if !built && !strings.Contains(code, `"`+key+`"`) {
 				t.Errorf("%s: text %q is not used", name, key)
 			}
 		}

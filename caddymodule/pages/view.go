@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/gateway"
@@ -16,6 +17,8 @@ type view struct {
 	gateway.Page
 	words words
 
+	Lang    string // BCP 47 tag
+	Dir     string // in which it is written: "ltr" or "rtl"
 	Site    string // the origin as people know it: host, and port where it is unusual
 	Who     string // the signed-in user in one word, for a sentence
 	Wallets []walletView
@@ -30,12 +33,12 @@ type walletView struct {
 	Chain   string // of a contract wallet; empty for a plain key
 }
 
-func newView(w words, p gateway.Page, retryAfter int) (*view, error) {
+func newView(tag string, w words, p gateway.Page, retryAfter int) (*view, error) {
 	origin, err := url.Parse(p.Origin)
 	if err != nil || origin.Host == "" {
 		return nil, fmt.Errorf("origin %q has no host", p.Origin)
 	}
-	v := &view{Page: p, words: w, Site: origin.Host}
+	v := &view{Page: p, words: w, Lang: tag, Dir: direction(tag), Site: origin.Host}
 	if id := p.Identity; id != nil {
 		v.Who = id.Username
 		if id.Name != "" {
@@ -61,8 +64,24 @@ func (v *view) Say(key string, places ...string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("no text %q", key)
 	}
+	if v.Dir == "rtl" {
+		places = isolated(places)
+	}
 	return say(text, places...)
 }
+
+// isolated keeps values that are written from left to right, addresses say, in one piece within a text that is not (UAX #9,
+// section 2.7: FSI and PDI).
+func isolated(places []string) []string {
+	places = slices.Clone(places)
+	for i := 1; i < len(places); i += 2 {
+		places[i] = "\u2068" + places[i] + "\u2069"
+	}
+	return places
+}
+
+// Time is a time for readers whose browser does not put it in their own way.
+func (v *view) Time(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 // Data is what the scripts of the page are told.
 func (v *view) Data() any {

@@ -2,10 +2,12 @@
 
 export const data = JSON.parse(document.getElementById('data').textContent);
 
-// say answers a text with its {places} filled. The result only ever becomes a text node.
+// say answers a text with its {places} filled. The result only ever becomes a text node. Where one writes from right to
+// left, what fills a place is kept in one piece (FSI and PDI of Unicode).
+const [before, after] = document.dir === 'rtl' ? ['\u2068', '\u2069'] : ['', ''];
 export function say(key, places = {}) {
 	const all = { site: data.site, ...places };
-	return data.text[key].replace(/\{(\w+)\}/g, (place, name) => all[name] ?? place);
+	return data.text[key].replace(/\{(\w+)\}/g, (place, name) => (all[name] == null ? place : before + all[name] + after));
 }
 
 // locales are for dates: the language is that of the page, its habits (the order of a date, the clock) those of the
