@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -340,6 +341,19 @@ func TestRestoreAndMigrateWantCaddyDown(t *testing.T) {
 			if _, errs, err := s.on(t, args...); code(err) != 1 || !strings.Contains(errs, "stop it first") || len(s.opened) > 0 {
 				t.Errorf("%s: %v: %v %s", name, args, err, errs)
 			}
+		}
+	}
+}
+
+// A socket that may not be opened says nothing of who listens at it.
+func TestEndpointThatMayNotBeSeenIsNotDown(t *testing.T) {
+	for _, c := range []struct {
+		err  syscall.Errno
+		gone bool
+	}{{syscall.EACCES, false}, {syscall.EPERM, false}, {syscall.ENOENT, true}, {syscall.ECONNREFUSED, true}} {
+		err := gone(&net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", c.err)})
+		if (err == nil) != c.gone {
+			t.Errorf("%v: %v", c.err, err)
 		}
 	}
 }

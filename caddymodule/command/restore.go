@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"time"
@@ -85,9 +86,17 @@ func down(place Place) error {
 		return err
 	}
 	conn, err := net.DialTimeout(address.Network, dialed(address), 5*time.Second)
-	if err != nil {
-		return nil //nolint:nilerr // nobody is there, which is what is asked for
+	if err == nil {
+		conn.Close()
+		return errors.New("a Caddy is running at the admin endpoint of this configuration, " + place.Admin + "; stop it first: what it did meanwhile would be lost")
 	}
-	conn.Close()
-	return errors.New("a Caddy is running at the admin endpoint of this configuration, " + place.Admin + "; stop it first: what it did meanwhile would be lost")
+	return gone(err)
+}
+
+// gone answers nil where an endpoint that could not be connected to is not there, and an error where it may be.
+func gone(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("whether a Caddy is running cannot be seen: %w; run this as the user whom it runs as", err)
+	}
+	return nil
 }
