@@ -114,6 +114,12 @@ go_tests() {
 	AUTHGATE_FULL=1 go test -race -timeout 20m -json ./... | node testdata/gotest.mjs "$counts"
 }
 
+# benchmarks runs each once, to see that it works; one that was skipped fails the run.
+benchmarks() {
+	go test -run '^$' -bench . -benchtime 1x ./caddymodule/... ./authcore/... | tee "$cache/bench.log"
+	! grep -e '--- SKIP' "$cache/bench.log"
+}
+
 # fuzz lets each fuzz target look for new inputs for a moment; its seeds ran with the tests.
 fuzz() {
 	local package name
@@ -148,6 +154,6 @@ step 'staticcheck' staticcheck ./...
 step 'build without cgo' env CGO_ENABLED=0 go build -o "$cache/caddy" ./caddymodule/cmd/caddy
 step 'build what xcaddy.json says' go run ./caddymodule/cmd/build
 step 'Go tests, race detector on' go_tests
-step 'benchmarks, once each' go test -run '^$' -bench . -benchtime 1x ./caddymodule/... ./authcore/...
+step 'benchmarks, once each' benchmarks
 step 'fuzz' fuzz
 step 'end to end: API and pages' end_to_end

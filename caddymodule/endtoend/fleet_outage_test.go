@@ -306,7 +306,7 @@ func TestPostgresFails(t *testing.T) {
 func TestPostgresDiskFull(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Skip("only root can make a small disk")
+		t.Skip("only root has the right to make a small disk")
 	}
 	f := startFleet(t, plan{accounts: "own postgres", setup: setup{global: longChallenges}, idle: true})
 	p := f.postgres

@@ -14,12 +14,12 @@ import (
 	"github.com/caddy-authgate/authgate/authcore"
 )
 
-// BenchmarkDump measures a backup and its return: rows a second, and the most memory that was in use on the way. With
-// AUTHGATE_FULL=1 there are a million users, each with a credential and two sessions, else ten thousand.
+// BenchmarkDump measures a backup and its return: rows a second, and the most memory that was in use on the way. There
+// are ten thousand users, or as many as the environment says in AUTHGATE_SCALE, each with a credential and two sessions.
 func BenchmarkDump(b *testing.B) {
-	users := 10_000
-	if os.Getenv("AUTHGATE_FULL") == "1" {
-		users = 1_000_000
+	users, err := strconv.Atoi(os.Getenv("AUTHGATE_SCALE"))
+	if err != nil {
+		users = 10_000
 	}
 	for _, kind := range []string{"sqlite", "postgres"} {
 		b.Run(kind, func(b *testing.B) {
