@@ -23,6 +23,7 @@ type Gateway struct {
 	audience  []string            // an access token must be good for one of these
 	tickets   *ticketCache
 	routes    map[string]route // by path below the mount
+	patterns  patterns         // of those with segments of *
 }
 
 // New makes the gateway of a site. It answers an error that says what to write where the configuration cannot work.
@@ -61,6 +62,7 @@ func New(realm *Realm, site Site) (*Gateway, error) {
 	if g.routes, err = g.ownRoutes(); err != nil {
 		return nil, err
 	}
+	g.patterns = newPatterns(g.routes)
 	realm.State.join(g)
 	return g, nil
 }

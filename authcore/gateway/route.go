@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -41,8 +42,9 @@ func (to route) by(method string) (do serve, allow string) {
 	return do, strings.Join(all, ", ")
 }
 
-// ownRoutes answers the routes of this site, by path below the mount; those outside of it begin with a slash. A last
-// segment of * stands for any one segment, which the route finds as path value "name". What is switched off is not there.
+// ownRoutes answers the routes of this site, by path below the mount; those outside of it begin with a slash. A segment
+// of * stands for any one segment: the route finds what stands for the last as path value "name", and what stands for one
+// before it as "of". What is switched off is not there.
 func (g *Gateway) ownRoutes() (map[string]route, error) {
 	routes := map[string]route{
 		"token/refresh": {post: g.refreshTokens},
@@ -88,6 +90,9 @@ func (g *Gateway) ownRoutes() (map[string]route, error) {
 	if g.site.Pages != nil {
 		g.addPages(routes)
 	}
+	for _, more := range []map[string]route{g.adminUserRoutes()} {
+		maps.Copy(routes, more)
+	}
 	return routes, nil
 }
 
@@ -108,6 +113,46 @@ func (g *Gateway) addPages(routes map[string]route) {
 	routes["assets/*"] = route{get: g.showAsset}
 }
 
+// patterns are the paths of routes with segments of *, split; those with a word where others have * come first.
+type patterns [][]string
+
+// maxValues is how many segments of * a path has at most.
+const maxValues = 2
+
+func newPatterns(routes map[string]route) patterns {
+	var all patterns
+	for path := range routes {
+		if strings.Contains(path, "*") {
+			all = append(all, strings.Split(path, "/"))
+		}
+	}
+	slices.SortFunc(all, func(a, b []string) int { return slices.Compare(b, a) }) // * is before every letter
+	return all
+}
+
+// match answers the first pattern that fits a path, and what stands for each * of it.
+func (p patterns) match(path string) (pattern string, values []string) {
+	segments := strings.Split(path, "/")
+	for _, one := range p {
+		if len(one) != len(segments) {
+			continue
+		}
+		values = make([]string, 0, maxValues)
+		fits := true
+		for i, s := range one {
+			if s == "*" {
+				values = append(values, segments[i])
+			} else if s != segments[i] {
+				fits = false
+			}
+		}
+		if fits {
+			return strings.Join(one, "/"), values
+		}
+	}
+	return "", nil
+}
+
 // serveOwn answers a request for one of the gateway's own routes; sub is its path below the mount.
 func (g *Gateway) serveOwn(w http.ResponseWriter, r *http.Request, sub string, v *visitor) {
 	setOwnHeaders(w.Header())
@@ -121,12 +166,14 @@ func (g *Gateway) serveOwn(w http.ResponseWriter, r *http.Request, sub string, v
 
 func (g *Gateway) dispatch(w http.ResponseWriter, r *http.Request, sub string, v *visitor) error {
 	to, ok := g.routes[sub]
-	if !ok {
-		i := strings.LastIndexByte(sub, '/') + 1
-		if to, ok = g.routes[sub[:i]+"*"]; !ok {
+	if !ok || strings.Contains(sub, "*") {
+		pattern, values := g.patterns.match(sub)
+		if to, ok = g.routes[pattern]; !ok {
 			return errNotFound
 		}
-		r.SetPathValue("name", sub[i:])
+		for i, name := range []string{"name", "of"}[:len(values)] {
+			r.SetPathValue(name, values[len(values)-1-i])
+		}
 	}
 	do, allow := to.by(r.Method)
 	if do == nil {
