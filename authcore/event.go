@@ -2,8 +2,13 @@ package authcore
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"slices"
 	"time"
 )
 
@@ -71,6 +76,25 @@ type Event struct {
 	PersonalHash [32]byte
 	// Hash is that of this event and the one before it: see Chain. Zero until the event is sealed.
 	Hash [32]byte
+}
+
+// NewEvent makes an event that happens now. The random bytes come from random, or from crypto/rand.Reader where that is
+// nil. What a client wrote is cut short as by ClientText, detail too.
+func NewEvent(random io.Reader, now time.Time, kind EventKind, code, subject string, by Trace, detail string) (Event, error) {
+	if random == nil {
+		random = rand.Reader
+	}
+	var b [32]byte // of an id and a salt
+	if _, err := io.ReadFull(random, b[:]); err != nil {
+		return Event{}, fmt.Errorf("event: random bytes: %w", err)
+	}
+	by.Client, by.UserAgent = ClientText(by.Client), ClientText(by.UserAgent)
+	e := Event{
+		ID: hex.EncodeToString(b[:16]), Time: now.UTC().Truncate(time.Microsecond), Kind: kind, Code: code, Subject: subject,
+		Trace: by, Detail: ClientText(detail), Salt: slices.Clone(b[16:]),
+	}
+	e.PersonalHash = e.Personal()
+	return e, nil
 }
 
 // Personal answers the hash of what is personal in e, with its salt.

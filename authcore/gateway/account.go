@@ -9,7 +9,6 @@ import (
 	"io"
 
 	"github.com/caddy-authgate/authgate/authcore"
-	"github.com/caddy-authgate/authgate/authcore/password"
 )
 
 // proof is a credential that somebody has just proved to possess.
@@ -71,7 +70,7 @@ func (r *Realm) useCredential(ctx context.Context, c authcore.Credential) error 
 
 // link adds a proved credential to the account of somebody who is signed in; one that the account has already is only
 // used.
-func (r *Realm) link(ctx context.Context, id *authcore.Identity, p proof, about password.About) error {
+func (r *Realm) link(ctx context.Context, id *authcore.Identity, p proof, by authcore.Trace) error {
 	c, err := r.Stores.Credentials.CredentialByKey(ctx, p.kind, p.key)
 	switch {
 	case err == nil && c.UserID != id.Subject:
@@ -88,12 +87,12 @@ func (r *Realm) link(ctx context.Context, id *authcore.Identity, p proof, about 
 	if c, err = r.newCredential(u.ID, p); err != nil {
 		return err
 	}
-	return r.addCredential(ctx, u, c, about)
+	return r.addCredential(ctx, u, c, by)
 }
 
 // addCredential adds a credential to the account of a user and tells them.
-func (r *Realm) addCredential(ctx context.Context, u authcore.User, c authcore.Credential, about password.About) error {
-	return r.changeMethods(ctx, u, authcore.MailMethodAdded, c, about, func(s authcore.Stores) error {
+func (r *Realm) addCredential(ctx context.Context, u authcore.User, c authcore.Credential, by authcore.Trace) error {
+	return r.changeMethods(ctx, u, authcore.MailMethodAdded, c, by, func(s authcore.Stores) error {
 		return s.Credentials.AddCredential(ctx, c)
 	})
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/passkey"
-	"github.com/caddy-authgate/authgate/authcore/password"
 )
 
 // credentialView is a credential as routes tell it to its owner.
@@ -169,7 +168,7 @@ func (g *Gateway) deleteCredential(w http.ResponseWriter, r *http.Request, v *vi
 	if !slices.ContainsFunc(others, g.canSignIn) {
 		return authcore.ErrLastCredential
 	}
-	if err := g.realm.deleteCredential(ctx, u, c, g.about(r)); err != nil {
+	if err := g.realm.deleteCredential(ctx, u, c, g.trace(r, v)); err != nil {
 		return err
 	}
 	if c.Kind == authcore.Wallet {
@@ -181,8 +180,8 @@ func (g *Gateway) deleteCredential(w http.ResponseWriter, r *http.Request, v *vi
 }
 
 // deleteCredential deletes a credential of a user and tells them.
-func (r *Realm) deleteCredential(ctx context.Context, u authcore.User, c authcore.Credential, about password.About) error {
-	return r.changeMethods(ctx, u, authcore.MailMethodRemoved, c, about, func(s authcore.Stores) error {
+func (r *Realm) deleteCredential(ctx context.Context, u authcore.User, c authcore.Credential, by authcore.Trace) error {
+	return r.changeMethods(ctx, u, authcore.MailMethodRemoved, c, by, func(s authcore.Stores) error {
 		if err := s.Credentials.DeleteCredential(ctx, u.ID, c.ID); err != nil {
 			return err
 		}

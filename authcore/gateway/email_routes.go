@@ -26,7 +26,7 @@ func (g *Gateway) requestEmail(w http.ResponseWriter, r *http.Request, v *visito
 	if err := g.countMail(w, r); err != nil {
 		return err
 	}
-	err = g.passwords.RequestEmail(ctx, password.RequestingEmail{UserID: u.ID, Email: email, About: g.about(r), Link: g.linkTo("email")})
+	err = g.passwords.RequestEmail(ctx, password.RequestingEmail{UserID: u.ID, Email: email, By: g.trace(r, v), Link: g.linkTo("email")})
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (g *Gateway) confirmEmail(w http.ResponseWriter, r *http.Request, v *visito
 	if err != nil {
 		return err
 	}
-	if _, err := g.passwords.ConfirmEmail(ctx, password.ConfirmingEmail{UserID: u.ID, Key: key, About: g.about(r)}); err != nil {
+	if _, err := g.passwords.ConfirmEmail(ctx, password.ConfirmingEmail{UserID: u.ID, Key: key, By: g.trace(r, v)}); err != nil {
 		return err
 	}
 	// Access tokens tell the old address, and what was granted to it.

@@ -9,12 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
-	"unicode"
 
 	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/passkey"
-	"github.com/caddy-authgate/authgate/authcore/password"
 )
 
 // MailConfig says that mails in the outbox are sent, by whoever opens them with OpenMail.
@@ -131,36 +128,23 @@ func (o notingOutbox) AddMail(ctx context.Context, m authcore.SealedMail) error 
 	return o.Outbox.AddMail(ctx, m)
 }
 
-// about is what mails tell of a request.
-func (g *Gateway) about(r *http.Request) password.About {
-	return password.About{Origin: g.origin.text, Client: g.realm.ClientIP(r).String(), UserAgent: shortText(r.UserAgent())}
-}
-
-// maxUserAgent is how much of what a client says it is goes into a mail, in bytes.
-const maxUserAgent = 256
-
-// shortText answers text of a client in a form fit to be shown.
-func shortText(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, s)
-	if len(s) > maxUserAgent {
-		s = strings.ToValidUTF8(s[:maxUserAgent], "")
+// trace is who sent a request, from where, and through which session.
+func (g *Gateway) trace(r *http.Request, v *visitor) authcore.Trace {
+	by := authcore.Trace{Origin: g.origin.text, Client: g.realm.ClientIP(r).String(), UserAgent: authcore.ClientText(r.UserAgent())}
+	if v.identity != nil {
+		by.Actor, by.SessionID = v.identity.Subject, v.identity.SessionID
 	}
-	return s
+	return by
 }
 
 // changeMethods changes what a user signs in with and tells them by mail, where there is an address to tell: both happen
 // or neither does.
-func (r *Realm) changeMethods(ctx context.Context, u authcore.User, kind authcore.MailKind, c authcore.Credential, about password.About, change func(authcore.Stores) error) error {
+func (r *Realm) changeMethods(ctx context.Context, u authcore.User, kind authcore.MailKind, c authcore.Credential, by authcore.Trace, change func(authcore.Stores) error) error {
 	if r.Mail == nil || u.Email == "" {
 		return change(r.Stores)
 	}
 	m, err := r.seal(ctx, authcore.Mail{
-		Kind: kind, To: u.Email, Name: u.Name, Origin: about.Origin, Time: r.Now(), Client: about.Client, UserAgent: about.UserAgent,
+		Kind: kind, To: u.Email, Name: u.Name, Origin: by.Origin, Time: r.Now(), Client: by.Client, UserAgent: by.UserAgent,
 		Method: c.Kind, Label: label(c),
 	})
 	if err != nil {

@@ -105,7 +105,7 @@ func (g *Gateway) answerRegistration(w http.ResponseWriter, r *http.Request, v *
 		if err != nil {
 			return err
 		}
-		if err := g.realm.addCredential(ctx, u, c, g.about(r)); err != nil {
+		if err := g.realm.addCredential(ctx, u, c, g.trace(r, v)); err != nil {
 			return err
 		}
 		return g.writeCredential(w, r, c)

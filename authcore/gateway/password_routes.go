@@ -17,7 +17,7 @@ func (g *Gateway) linkTo(page string) func(key string) string {
 }
 
 // registerPassword is POST password/register. Whether there is an account is told by mail only.
-func (g *Gateway) registerPassword(w http.ResponseWriter, r *http.Request, _ *visitor) error {
+func (g *Gateway) registerPassword(w http.ResponseWriter, r *http.Request, v *visitor) error {
 	in, err := readObject(w, r)
 	if err != nil {
 		return err
@@ -32,7 +32,7 @@ func (g *Gateway) registerPassword(w http.ResponseWriter, r *http.Request, _ *vi
 		return err
 	}
 	err = g.passwords.Register(r.Context(), password.Registering{
-		Email: email, Password: secret, Name: name, Receipt: receipt, About: g.about(r), Link: g.linkTo("activate"),
+		Email: email, Password: secret, Name: name, Receipt: receipt, By: g.trace(r, v), Link: g.linkTo("activate"),
 	})
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func (g *Gateway) signInPassword(w http.ResponseWriter, r *http.Request, v *visi
 	if in.err != nil {
 		return in.err
 	}
-	proof, err := g.passwords.SignIn(ctx, password.Try{Email: email, Password: secret, Device: v.device, About: g.about(r)})
+	proof, err := g.passwords.SignIn(ctx, password.Try{Email: email, Password: secret, Device: v.device, By: g.trace(r, v)})
 	if err != nil {
 		return err
 	}
@@ -124,14 +124,14 @@ func (g *Gateway) stepUpPassword(w http.ResponseWriter, r *http.Request, v *visi
 	if err != nil {
 		return err
 	}
-	if err := g.passwords.StepUp(ctx, u.ID, password.Try{Password: secret, Device: v.device, About: g.about(r)}); err != nil {
+	if err := g.passwords.StepUp(ctx, u.ID, password.Try{Password: secret, Device: v.device, By: g.trace(r, v)}); err != nil {
 		return err
 	}
 	return g.stepUp(w, r, v, u.ID, authcore.MethodUse{Method: authcore.Password})
 }
 
 // forgotPassword is POST password/forgot. Whether there is an account is told by mail only.
-func (g *Gateway) forgotPassword(w http.ResponseWriter, r *http.Request, _ *visitor) error {
+func (g *Gateway) forgotPassword(w http.ResponseWriter, r *http.Request, v *visitor) error {
 	in, err := readObject(w, r)
 	if err != nil {
 		return err
@@ -143,7 +143,7 @@ func (g *Gateway) forgotPassword(w http.ResponseWriter, r *http.Request, _ *visi
 	if err := g.countMail(w, r); err != nil {
 		return err
 	}
-	if err := g.passwords.Forgot(r.Context(), password.Forgetting{Email: email, About: g.about(r), Link: g.linkTo("reset")}); err != nil {
+	if err := g.passwords.Forgot(r.Context(), password.Forgetting{Email: email, By: g.trace(r, v), Link: g.linkTo("reset")}); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusAccepted)
@@ -164,7 +164,7 @@ func (g *Gateway) resetPassword(w http.ResponseWriter, r *http.Request, v *visit
 	if in.err != nil {
 		return in.err
 	}
-	userID, ended, err := g.passwords.Reset(ctx, password.Resetting{Key: key, Password: secret, About: g.about(r)})
+	userID, ended, err := g.passwords.Reset(ctx, password.Resetting{Key: key, Password: secret, By: g.trace(r, v)})
 	if err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func (g *Gateway) changePassword(w http.ResponseWriter, r *http.Request, v *visi
 		return err
 	}
 	ended, err := g.passwords.Change(ctx, password.Changing{
-		UserID: u.ID, SessionID: v.identity.SessionID, Password: secret, About: g.about(r),
+		UserID: u.ID, SessionID: v.identity.SessionID, Password: secret, By: g.trace(r, v),
 	})
 	if err != nil {
 		return err

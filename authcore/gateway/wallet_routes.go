@@ -101,5 +101,5 @@ func (g *Gateway) ownerOf(r *http.Request, v *visitor, p proof) (userID string, 
 	if v.identity == nil {
 		return g.realm.accountFor(r.Context(), p)
 	}
-	return v.identity.Subject, g.realm.link(r.Context(), v.identity, p, g.about(r))
+	return v.identity.Subject, g.realm.link(r.Context(), v.identity, p, g.trace(r, v))
 }

@@ -12,7 +12,7 @@ import (
 type RequestingEmail struct {
 	UserID string
 	Email  string // as it was typed
-	About  About
+	By     authcore.Trace
 	Link   func(key string) string // answers the link to mail, with the key in its fragment
 }
 
@@ -20,7 +20,7 @@ type RequestingEmail struct {
 type ConfirmingEmail struct {
 	UserID string
 	Key    string
-	About  About
+	By     authcore.Trace
 }
 
 // RequestEmail mails a key to the new address, which becomes the user's with ConfirmEmail. Where it is somebody else's
@@ -48,7 +48,7 @@ func (p *Passwords) RequestEmail(ctx context.Context, r RequestingEmail) error {
 	if owner.user.ID != "" && owner.user.ID != u.ID {
 		m = authcore.Mail{Kind: authcore.MailRegistered, To: email, Name: owner.user.Name}
 	}
-	return p.announce(ctx, email, c, m, r.About)
+	return p.announce(ctx, email, c, m, r.By)
 }
 
 // ConfirmEmail makes the address that a key was mailed to the user's, once, and tells the old one. A username that was the
@@ -73,7 +73,7 @@ func (p *Passwords) ConfirmEmail(ctx context.Context, c ConfirmingEmail) (authco
 	if u.Email != "" && u.Email != about.Email {
 		m = authcore.Mail{Kind: authcore.MailEmailChanged, To: u.Email, Name: u.Name, Email: about.Email}
 	}
-	sealed, err := p.seal(ctx, m, c.About)
+	sealed, err := p.seal(ctx, m, c.By)
 	if err != nil {
 		return authcore.User{}, err
 	}

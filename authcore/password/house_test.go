@@ -26,7 +26,7 @@ const (
 	mallory = "mallory@evil.example"
 )
 
-var about = About{Origin: "https://app.example.com", Client: "192.0.2.1", UserAgent: "Mozilla/5.0"}
+var about = authcore.Trace{Origin: "https://app.example.com", Client: "192.0.2.1", UserAgent: "Mozilla/5.0"}
 
 // house is a site with its stores. What it does to them, and each hash, is noted in the ledger.
 type house struct {
@@ -319,7 +319,7 @@ func key(tb testing.TB, m authcore.Mail) string {
 
 func (h *house) register(tb testing.TB, email, password string) error {
 	tb.Helper()
-	return h.Register(tb.Context(), Registering{Email: email, Password: password, About: about, Link: link})
+	return h.Register(tb.Context(), Registering{Email: email, Password: password, By: about, Link: link})
 }
 
 // pending registers an address and answers its key.
@@ -354,7 +354,7 @@ func (h *house) withoutPassword(tb testing.TB, id, email string) authcore.User {
 
 func (h *house) signIn(tb testing.TB, email, password string) error {
 	tb.Helper()
-	_, err := h.SignIn(tb.Context(), Try{Email: email, Password: password, About: about})
+	_, err := h.SignIn(tb.Context(), Try{Email: email, Password: password, By: about})
 	return err
 }
 
@@ -370,7 +370,7 @@ func (h *house) suspend(tb testing.TB, email string) {
 // forgot asks for a new password and answers the key.
 func (h *house) forgot(tb testing.TB, email string) string {
 	tb.Helper()
-	if err := h.Forgot(tb.Context(), Forgetting{Email: email, About: about, Link: link}); err != nil {
+	if err := h.Forgot(tb.Context(), Forgetting{Email: email, By: about, Link: link}); err != nil {
 		tb.Fatal(err)
 	}
 	return key(tb, h.mail(tb, authcore.MailReset, strings.ToLower(email)))

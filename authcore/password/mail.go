@@ -8,10 +8,10 @@ import (
 )
 
 // seal makes a mail ready for the outbox, due at once.
-func (p *Passwords) seal(ctx context.Context, m authcore.Mail, about About) (authcore.SealedMail, error) {
+func (p *Passwords) seal(ctx context.Context, m authcore.Mail, by authcore.Trace) (authcore.SealedMail, error) {
 	now := p.now()
 	m.Time = now
-	m.Origin, m.Client, m.UserAgent = about.Origin, clientText(about.Client), clientText(about.UserAgent)
+	m.Origin, m.Client, m.UserAgent = by.Origin, authcore.ClientText(by.Client), authcore.ClientText(by.UserAgent)
 	sealed, err := p.Seal(ctx, m)
 	switch {
 	case err != nil:
@@ -36,7 +36,7 @@ func (p *Passwords) mayMail(ctx context.Context, about, email string) (bool, err
 
 // announce stores a confirmation in place of an earlier one, and the mail about it, in one step. Beyond the limit of mails
 // it leaves the earlier one, whose key is in a mail already, and writes to nobody.
-func (p *Passwords) announce(ctx context.Context, email string, c authcore.Confirmation, m authcore.Mail, about About) error {
+func (p *Passwords) announce(ctx context.Context, email string, c authcore.Confirmation, m authcore.Mail, by authcore.Trace) error {
 	may, err := p.mayMail(ctx, string(c.Purpose), email)
 	if err != nil {
 		return err
@@ -44,7 +44,7 @@ func (p *Passwords) announce(ctx context.Context, email string, c authcore.Confi
 	if !may {
 		m = authcore.Mail{Kind: authcore.MailDecoy}
 	}
-	sealed, err := p.seal(ctx, m, about)
+	sealed, err := p.seal(ctx, m, by)
 	if err != nil {
 		return err
 	}

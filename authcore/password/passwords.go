@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/caddy-authgate/authgate/authcore"
 )
@@ -27,9 +25,6 @@ const (
 	// mailsPerWindow is how many mails about one thing strangers can have sent to one address in a window.
 	mailsPerWindow = 5
 	mailWindow     = time.Hour
-
-	// maxClientText bounds what a client may have written about itself: nobody fills the store, or a mail, with a header.
-	maxClientText = 256
 )
 
 // Passwords signs in, registers and recovers. The zero value of every field is its default, but for those that are
@@ -56,13 +51,6 @@ type Passwords struct {
 
 	Now  func() time.Time // default time.Now
 	Rand io.Reader        // default crypto/rand.Reader
-}
-
-// About is where something came from, for the mails that tell of it.
-type About struct {
-	Origin    string // of the site, as configured: never from the request
-	Client    string // the address of the client
-	UserAgent string // what the client says it is; cut to 256 bytes
 }
 
 // Validate reports a configuration that could not work, or would be weaker than this package allows.
@@ -138,20 +126,4 @@ func orDefault[T int | uint32 | uint8 | time.Duration](v, def T) T {
 		return def
 	}
 	return v
-}
-
-// clientText makes what a client wrote fit to be stored and mailed: printable (which excludes line breaks, control and
-// bidi characters), valid UTF-8, and short.
-func clientText(s string) string {
-	var b strings.Builder
-	for _, r := range strings.ToValidUTF8(s, "") {
-		if !unicode.IsPrint(r) {
-			continue
-		}
-		if b.Len()+len(string(r)) > maxClientText {
-			break
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }

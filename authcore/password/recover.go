@@ -12,7 +12,7 @@ import (
 // Forgetting is who asks for a new password.
 type Forgetting struct {
 	Email string // as it was typed
-	About About
+	By    authcore.Trace
 	Link  func(key string) string // answers the link to mail, with the key in its fragment
 }
 
@@ -20,7 +20,7 @@ type Forgetting struct {
 type Resetting struct {
 	Key      string
 	Password string
-	About    About
+	By       authcore.Trace
 }
 
 // Changing is who sets a new password while signed in.
@@ -28,7 +28,7 @@ type Changing struct {
 	UserID    string
 	SessionID string // stays open, and must be open at the end; may be empty
 	Password  string
-	About     About
+	By        authcore.Trace
 }
 
 // bound is what a key for a new password, or a new address, waits with: the address it is about.
@@ -63,7 +63,7 @@ func (p *Passwords) Forgot(ctx context.Context, f Forgetting) error {
 	case a.user.ID != "":
 		m = authcore.Mail{Kind: authcore.MailNoPassword, To: email, Name: a.user.Name}
 	}
-	return p.announce(ctx, email, c, m, f.About)
+	return p.announce(ctx, email, c, m, f.By)
 }
 
 // Reset sets a new password with a mailed key, once, and ends all sessions of the user, all device tokens, any suspension
@@ -88,7 +88,7 @@ func (p *Passwords) Reset(ctx context.Context, r Resetting) (userID string, ende
 	if err := p.Attempts.ClearAttempts(ctx, accountKey(a.user.ID)); err != nil {
 		return "", nil, storeError("clear attempts", err)
 	}
-	ended, err = p.setPassword(ctx, a.user, "", r.Password, r.About, func(s authcore.Stores, now time.Time) error {
+	ended, err = p.setPassword(ctx, a.user, "", r.Password, r.By, func(s authcore.Stores, now time.Time) error {
 		_, err := s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmReset, keyHash, now)
 		return err
 	})
@@ -107,7 +107,7 @@ func (p *Passwords) Change(ctx context.Context, c Changing) (ended []string, err
 	case u.Email == "":
 		return nil, fmt.Errorf("password: change: %w", ErrNoEmail)
 	}
-	return p.setPassword(ctx, u, c.SessionID, c.Password, c.About, func(s authcore.Stores, _ time.Time) error {
+	return p.setPassword(ctx, u, c.SessionID, c.Password, c.By, func(s authcore.Stores, _ time.Time) error {
 		// The threat: who has a stolen session changes the password while the owner resets it. The change waits to be hashed,
 		// and would come after the reset that ended the session.
 		if c.SessionID == "" {
@@ -120,7 +120,7 @@ func (p *Passwords) Change(ctx context.Context, c Changing) (ended []string, err
 
 // setPassword gives a user a new password, in one transaction with all that follows from it; first comes first in it, and
 // keep is the session that stays.
-func (p *Passwords) setPassword(ctx context.Context, u authcore.User, keep, password string, about About, first func(authcore.Stores, time.Time) error) (ended []string, err error) {
+func (p *Passwords) setPassword(ctx context.Context, u authcore.User, keep, password string, by authcore.Trace, first func(authcore.Stores, time.Time) error) (ended []string, err error) {
 	phc, err := p.newHash(ctx, password, u.Email)
 	if err != nil {
 		return nil, err
@@ -134,7 +134,7 @@ func (p *Passwords) setPassword(ctx context.Context, u authcore.User, keep, pass
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := p.seal(ctx, authcore.Mail{Kind: authcore.MailPasswordChanged, To: u.Email, Name: u.Name}, about)
+	sealed, err := p.seal(ctx, authcore.Mail{Kind: authcore.MailPasswordChanged, To: u.Email, Name: u.Name}, by)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ func TestForgotAndReset(t *testing.T) {
 	if _, _, err := h.Reset(t.Context(), Resetting{Key: k, Password: "password1234"}); !errors.Is(err, ErrWeakPassword) {
 		t.Fatal(err)
 	}
-	id, ended, err := h.Reset(t.Context(), Resetting{Key: k, Password: second, About: about})
+	id, ended, err := h.Reset(t.Context(), Resetting{Key: k, Password: second, By: about})
 	if err != nil || id != u.ID {
 		t.Fatal(id, err)
 	}
@@ -59,7 +59,7 @@ func TestForgotIsNoOracle(t *testing.T) {
 		"nobody@example.com": authcore.MailDecoy, "pending@example.com": authcore.MailDecoy,
 	} {
 		done := h.ledger.during(func() {
-			if err := h.Forgot(t.Context(), Forgetting{Email: email, About: about, Link: link}); err != nil {
+			if err := h.Forgot(t.Context(), Forgetting{Email: email, By: about, Link: link}); err != nil {
 				t.Errorf("%s: %v", email, err)
 			}
 		})
@@ -154,7 +154,7 @@ func TestChange(t *testing.T) {
 	u := h.account(t, alice, right)
 	h.session(t, u.ID, "this")
 	h.session(t, u.ID, "stolen")
-	ended, err := h.Change(t.Context(), Changing{UserID: u.ID, SessionID: "this", Password: second, About: about})
+	ended, err := h.Change(t.Context(), Changing{UserID: u.ID, SessionID: "this", Password: second, By: about})
 	if err != nil || !slices.Equal(ended, []string{"stolen"}) {
 		t.Fatal(ended, err)
 	}
@@ -194,11 +194,11 @@ func TestFirstPassword(t *testing.T) {
 // changeEmail takes a user to another address and answers the user.
 func (h *house) changeEmail(tb testing.TB, userID, email string) authcore.User {
 	tb.Helper()
-	if err := h.RequestEmail(tb.Context(), RequestingEmail{UserID: userID, Email: email, About: about, Link: link}); err != nil {
+	if err := h.RequestEmail(tb.Context(), RequestingEmail{UserID: userID, Email: email, By: about, Link: link}); err != nil {
 		tb.Fatal(err)
 	}
 	k := key(tb, h.mail(tb, authcore.MailConfirmEmail, email))
-	u, err := h.ConfirmEmail(tb.Context(), ConfirmingEmail{UserID: userID, Key: k, About: about})
+	u, err := h.ConfirmEmail(tb.Context(), ConfirmingEmail{UserID: userID, Key: k, By: about})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -254,7 +254,7 @@ func TestAnAddressOfSomebodyElse(t *testing.T) {
 	thief := h.account(t, mallory, right)
 	request := func(email string) []string {
 		return h.ledger.during(func() {
-			if err := h.RequestEmail(t.Context(), RequestingEmail{UserID: thief.ID, Email: email, About: about, Link: link}); err != nil {
+			if err := h.RequestEmail(t.Context(), RequestingEmail{UserID: thief.ID, Email: email, By: about, Link: link}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -323,13 +323,13 @@ func TestAChangeDuringAResetIsRefused(t *testing.T) {
 	h.Hasher.derive = func(password, salt []byte, time, memory uint32, threads uint8, size uint32) []byte {
 		if !once {
 			once = true
-			if _, _, err := h.Reset(t.Context(), Resetting{Key: k, Password: second, About: about}); err != nil {
+			if _, _, err := h.Reset(t.Context(), Resetting{Key: k, Password: second, By: about}); err != nil {
 				t.Error(err)
 			}
 		}
 		return derive(password, salt, time, memory, threads, size)
 	}
-	_, err := h.Change(t.Context(), Changing{UserID: u.ID, SessionID: "stolen", Password: wrong, About: about})
+	_, err := h.Change(t.Context(), Changing{UserID: u.ID, SessionID: "stolen", Password: wrong, By: about})
 	if !errors.Is(err, authcore.ErrSessionNotFound) || errors.Is(err, authcore.ErrUnavailable) {
 		t.Error(err)
 	}

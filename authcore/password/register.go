@@ -19,7 +19,7 @@ type Registering struct {
 	// Receipt is a secret, 128 random bits at least, which the browser keeps until the confirmation: see Activate. Empty for
 	// programs.
 	Receipt string
-	About   About
+	By      authcore.Trace
 	Link    func(key string) string // answers the link to mail, with the key in its fragment
 }
 
@@ -56,7 +56,7 @@ func (p *Passwords) Register(ctx context.Context, r Registering) error {
 	if err != nil {
 		return err
 	}
-	user := pending{Name: clientText(r.Name), PHC: phc}
+	user := pending{Name: authcore.ClientText(r.Name), PHC: phc}
 	if r.Receipt != "" {
 		h := authcore.HashSecret(r.Receipt)
 		user.Receipt = h[:]
@@ -75,7 +75,7 @@ func (p *Passwords) Register(ctx context.Context, r Registering) error {
 		// The key goes to nobody.
 		m = authcore.Mail{Kind: authcore.MailRegistered, To: email, Name: owner.user.Name}
 	}
-	return p.announce(ctx, email, c, m, r.About)
+	return p.announce(ctx, email, c, m, r.By)
 }
 
 // Activate opens the account of a registration to who holds its key, once.

@@ -19,7 +19,7 @@ type Try struct {
 	Email    string // as it was typed; StepUp does not look at it
 	Password string
 	Device   string // the device token that the browser showed; may be empty
-	About    About
+	By       authcore.Trace
 }
 
 // Proof is a password that was right.
@@ -82,7 +82,7 @@ func (p *Passwords) try(ctx context.Context, a account, unknown string, t Try) (
 	case c.tries.Count > last:
 		return "", fmt.Errorf("password: %w", ErrSuspended)
 	case !c.ok && c.tries.Count == last:
-		if err := p.tellSuspended(ctx, a, unknown, c.tries.Reset, t.About); err != nil {
+		if err := p.tellSuspended(ctx, a, unknown, c.tries.Reset, t.By); err != nil {
 			return "", err
 		}
 		return "", fmt.Errorf("password: %w", ErrSuspended)
@@ -149,7 +149,7 @@ const tellTimeout = 5 * time.Second
 // tellSuspended writes to the owner when a wrong try began a suspension, within the limit of mails: where suspensions are
 // short, whoever goes on guessing would fill the mailbox. Where there is no owner, or no password that could be suspended,
 // as much is counted and written for nobody.
-func (p *Passwords) tellSuspended(ctx context.Context, a account, unknown string, until time.Time, about About) error {
+func (p *Passwords) tellSuspended(ctx context.Context, a account, unknown string, until time.Time, by authcore.Trace) error {
 	// The threat: whoever guesses hangs up with the last try, and the owner is never told.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellTimeout)
 	defer cancel()
@@ -161,7 +161,7 @@ func (p *Passwords) tellSuspended(ctx context.Context, a account, unknown string
 	if may && a.hasPassword() && a.user.Email != "" {
 		m = authcore.Mail{Kind: authcore.MailSuspended, To: a.user.Email, Name: a.user.Name, Until: until}
 	}
-	sealed, err := p.seal(ctx, m, about)
+	sealed, err := p.seal(ctx, m, by)
 	if err != nil {
 		return err
 	}

@@ -199,7 +199,7 @@ func TestHangingUpKeepsNoSuspensionFromTheOwner(t *testing.T) {
 		hangUp()
 		return derive(password, salt, time, memory, threads, size)
 	}
-	if _, err := h.SignIn(ctx, Try{Email: alice, Password: wrong, About: about}); !errors.Is(err, ErrSuspended) {
+	if _, err := h.SignIn(ctx, Try{Email: alice, Password: wrong, By: about}); !errors.Is(err, ErrSuspended) {
 		t.Error(err)
 	}
 	h.mail(t, authcore.MailSuspended, alice)
@@ -367,7 +367,7 @@ func TestFalseDeviceTokensCountForNothing(t *testing.T) {
 		t.Error(again, err)
 	}
 	// Those of an earlier password are false.
-	if _, err := h.Change(t.Context(), Changing{UserID: u.ID, Password: second + "!", About: about}); err != nil {
+	if _, err := h.Change(t.Context(), Changing{UserID: u.ID, Password: second + "!", By: about}); err != nil {
 		t.Fatal(err)
 	}
 	h.suspend(t, alice)
@@ -506,7 +506,7 @@ func TestASignInDuringAResetIsRefused(t *testing.T) {
 	h.Hasher.derive = func(password, salt []byte, time, memory uint32, threads uint8, size uint32) []byte {
 		if !changed {
 			changed = true
-			if _, err := h.Change(t.Context(), Changing{UserID: u.ID, Password: second, About: about}); err != nil {
+			if _, err := h.Change(t.Context(), Changing{UserID: u.ID, Password: second, By: about}); err != nil {
 				t.Error(err)
 			}
 		}

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/caddy-authgate/authgate/authcore"
 )
@@ -18,9 +16,6 @@ const (
 	defaultIdle     = 12 * time.Hour
 	defaultAbsolute = 7 * 24 * time.Hour
 	defaultRefresh  = 24 * time.Hour
-
-	// maxClientText bounds what a client may have stored about itself: nobody fills the store with a header.
-	maxClientText = 256
 
 	// maxTries bounds how often a lost compare-and-set is tried anew. The loser of a race reads what the winner wrote and
 	// seldom has anything left to write, so more than two tries are rare.
@@ -61,8 +56,8 @@ func (s *Sessions) Open(ctx context.Context, o Opening) (authcore.Session, strin
 		Created:   now,
 		LastSeen:  now,
 		Until:     now.Add(orDefault(s.Absolute, defaultAbsolute)),
-		ClientIP:  clientText(o.ClientIP),
-		UserAgent: clientText(o.UserAgent),
+		ClientIP:  authcore.ClientText(o.ClientIP),
+		UserAgent: authcore.ClientText(o.UserAgent),
 	}
 	opened.IdleUntil = s.idleUntil(opened, now)
 
@@ -253,20 +248,4 @@ func unavailable(doing string, err error) error {
 		return fmt.Errorf("session: %s: %w", doing, err)
 	}
 	return fmt.Errorf("session: %s: %w: %w", doing, authcore.ErrUnavailable, err)
-}
-
-// clientText makes what a client says of itself fit to be stored and shown: printable (which excludes control and bidi
-// characters), valid UTF-8, and short.
-func clientText(s string) string {
-	var b strings.Builder
-	for _, r := range strings.ToValidUTF8(s, "") {
-		if !unicode.IsPrint(r) {
-			continue
-		}
-		if b.Len()+len(string(r)) > maxClientText {
-			break
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }
