@@ -60,8 +60,9 @@ type Decision struct {
 // Policy is a compiled list of rules.
 type Policy struct {
 	rules []compiled
-	exact *node // patterns under the exact folding
-	loose *node // patterns under the loose one; the same as exact where the foldings agree on all of them
+	texts []Rule // as they were written, for explanations
+	exact *node  // patterns under the exact folding
+	loose *node  // patterns under the loose one; the same as exact where the foldings agree on all of them
 }
 
 const (

@@ -144,22 +144,5 @@ func title(rules []Rule, i int) string {
 
 // describe adds what the rule says.
 func describe(rules []Rule, i int) string {
-	rule := rules[i]
-	words := []string{"allow"}
-	switch {
-	case rule.Deny:
-		words[0] = "deny"
-	case rule.Anyone:
-		words = append(words, "anyone")
-	case rule.SignedIn:
-		words = append(words, "signed_in")
-	}
-	if len(rule.Roles) > 0 {
-		words = append(append(words, "role"), rule.Roles...)
-	}
-	if len(rule.Users) > 0 {
-		words = append(append(words, "user"), rule.Users...)
-	}
-	words = append(words, rule.Paths...)
-	return fmt.Sprintf("%s (%s)", title(rules, i), strings.Join(words, " "))
+	return fmt.Sprintf("%s (%s)", title(rules, i), strings.Join(rules[i].head(), " "))
 }

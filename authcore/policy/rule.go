@@ -58,7 +58,7 @@ type compiled struct {
 // any rule is asked; empty: it has none. Errors name the rule by its place and Source and say what to write instead.
 func Compile(rules []Rule, mount string) (*Policy, error) {
 	mount = strings.TrimSuffix(foldExact(mount), "/")
-	p := &Policy{rules: make([]compiled, len(rules)), exact: &node{}}
+	p := &Policy{rules: make([]compiled, len(rules)), texts: slices.Clone(rules), exact: &node{}}
 	p.loose = p.exact
 	named := make([][]string, len(rules))
 	for i, rule := range rules {
@@ -218,9 +218,14 @@ func ValidMethod(s string) bool {
 
 // fits reports whether the rule is about requests with this method from this address.
 func (c *compiled) fits(method string, client netip.Addr) bool {
-	if len(c.methods) > 0 && !slices.Contains(c.methods, method) {
-		return false
-	}
+	return c.fitsMethod(method) && c.fitsClient(client)
+}
+
+func (c *compiled) fitsMethod(method string) bool {
+	return len(c.methods) == 0 || slices.Contains(c.methods, method)
+}
+
+func (c *compiled) fitsClient(client netip.Addr) bool {
 	if len(c.from) == 0 {
 		return true
 	}
