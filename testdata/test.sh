@@ -91,14 +91,14 @@ set_up() {
 	if ! node_is_new_enough; then
 		local arch=x64
 		[ "$(uname -m)" != aarch64 ] || arch=arm64
-		npm install --silent --no-save --prefix "$cache/node" "node-linux-$arch@$node_version"
+		npm install --loglevel=error --no-save --prefix "$cache/node" "node-linux-$arch@$node_version"
 		ln -sf "$cache/node/node_modules/node-linux-$arch/bin/node" "$bin/node"
 		hash -r
 		node_is_new_enough
 	fi
 	GOBIN=$bin go install "$gofumpt"
 	GOBIN=$bin go install "$staticcheck"
-	npm ci --silent --prefix testdata/e2e
+	npm ci --loglevel=error --prefix testdata/e2e
 	echo "$(go version), node $(node --version)"
 }
 
