@@ -23,6 +23,7 @@ func (i Invite) Live(now time.Time) bool { return i.Used < i.Uses && now.Before(
 
 // Invites keeps invites.
 type Invites interface {
+	// CreateInvite stores an invite. One whose id or key is stored already is ErrConflict.
 	CreateInvite(ctx context.Context, i Invite) error
 	// Invite answers the invite of this key, live or not, or ErrInviteNotFound.
 	Invite(ctx context.Context, keyHash [32]byte) (Invite, error)
@@ -33,6 +34,7 @@ type Invites interface {
 	InvitesOpen(ctx context.Context) ([]Invite, error)
 	// RevokeInvite deletes the invite with this id: ErrInviteNotFound where there is none.
 	RevokeInvite(ctx context.Context, id string) error
-	// DeleteExpiredInvites deletes those that expired at or before the given time, or were used up, and answers how many.
+	// DeleteExpiredInvites deletes those that expired at or before the given time and answers how many. Those that were used
+	// up stay until then, so that whoever comes too late is told so.
 	DeleteExpiredInvites(ctx context.Context, before time.Time) (int, error)
 }

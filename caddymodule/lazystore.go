@@ -17,7 +17,7 @@ type lazyAccounts struct {
 // stores are the contracts of accounts.
 func (l lazyAccounts) stores() authcore.Stores {
 	return authcore.Stores{
-		Users: l, Credentials: l, Sessions: l, Confirmations: l, Outbox: l, Keys: l,
+		Users: l, Credentials: l, Sessions: l, Confirmations: l, Outbox: l, Keys: l, Invites: l,
 		Notices:      lazyNotices[OpenStore]{l.opening, l.metrics, func(open OpenStore) authcore.Notices { return open.Notices }},
 		Transactions: l, Health: l,
 	}
@@ -64,7 +64,8 @@ var verdicts = []error{
 	authcore.ErrConflict, authcore.ErrUserNotFound, authcore.ErrUsernameTaken, authcore.ErrEmailTaken, authcore.ErrInvalidUsername,
 	authcore.ErrCredentialNotFound, authcore.ErrCredentialInUse, authcore.ErrLastCredential,
 	authcore.ErrChallengeNotFound, authcore.ErrChallengeExpired, authcore.ErrChallengeLimit,
-	authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired, authcore.ErrSessionNotFound, context.Canceled,
+	authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired, authcore.ErrInviteNotFound, authcore.ErrInviteExpired,
+	authcore.ErrSessionNotFound, context.Canceled,
 }
 
 // failed reports whether an operation failed, rather than answered no.

@@ -36,7 +36,9 @@ type accounts struct {
 	sessions      map[string]authcore.Session
 	confirmations map[confirmationKey]authcore.Confirmation
 	mails         map[string]authcore.SealedMail
+	invites       map[string]authcore.Invite
 	keys          []authcore.Key // oldest first
+	events        chronicle
 }
 
 type credentialKey struct {
@@ -70,6 +72,7 @@ func newAccounts() *accounts {
 		sessions:      map[string]authcore.Session{},
 		confirmations: map[confirmationKey]authcore.Confirmation{},
 		mails:         map[string]authcore.SealedMail{},
+		invites:       map[string]authcore.Invite{},
 	}
 }
 
@@ -82,8 +85,8 @@ func NewChallengeStores(challenges ChallengesConfig, attempts AttemptsConfig) au
 // Stores answers the contracts that keep accounts.
 func (s *Store) Stores() authcore.Stores {
 	return authcore.Stores{
-		Users: s, Credentials: s, Sessions: s, Confirmations: s, Outbox: s, Keys: s,
-		Notices: s, Transactions: s, Health: s,
+		Users: s, Credentials: s, Sessions: s, Confirmations: s, Outbox: s, Keys: s, Events: s,
+		Invites: s, Notices: s, Transactions: s, Health: s,
 	}
 }
 
@@ -115,6 +118,8 @@ var (
 	_ authcore.Confirmations = (*Store)(nil)
 	_ authcore.Outbox        = (*Store)(nil)
 	_ authcore.Keys          = (*Store)(nil)
+	_ authcore.Events        = (*Store)(nil)
+	_ authcore.Invites       = (*Store)(nil)
 	_ authcore.Notices       = (*Store)(nil)
 	_ authcore.Transactions  = (*Store)(nil)
 	_ authcore.Health        = (*Store)(nil)

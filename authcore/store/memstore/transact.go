@@ -51,6 +51,8 @@ func (a *accounts) copy() *accounts {
 		sessions:      maps.Clone(a.sessions),
 		confirmations: maps.Clone(a.confirmations),
 		mails:         maps.Clone(a.mails),
+		invites:       maps.Clone(a.invites),
 		keys:          slices.Clone(a.keys),
+		events:        a.events.copy(),
 	}
 }

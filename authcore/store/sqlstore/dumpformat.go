@@ -206,6 +206,9 @@ func readLines(from io.Reader, to dumpSink) (Contents, error) {
 		return c, err
 	}
 	for _, t := range durable {
+		if c.Schema < t.since {
+			continue
+		}
 		if err := r.table(t, c, to); err != nil {
 			return c, err
 		}

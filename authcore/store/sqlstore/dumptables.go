@@ -18,7 +18,9 @@ type column struct {
 }
 
 type table struct {
-	name    string
+	name string
+	// since is the version of the schema that added it: a dump of an older one is without it.
+	since   int64
 	columns []column
 }
 
@@ -27,7 +29,7 @@ type table struct {
 //
 // A later release that adds a table or a column adds it here too, and what its absence means in a dump from before.
 var durable = []table{
-	{"users", []column{
+	{"users", 1, []column{
 		{"id", text, false},
 		{"username", text, false},
 		{"folded", text, false},
@@ -38,11 +40,11 @@ var durable = []table{
 		{"created", number, false},
 		{"version", number, false},
 	}},
-	{"usernames", []column{
+	{"usernames", 1, []column{
 		{"folded", text, false},
 		{"user_id", text, true},
 	}},
-	{"credentials", []column{
+	{"credentials", 1, []column{
 		{"id", text, false},
 		{"user_id", text, false},
 		{"kind", text, false},
@@ -53,7 +55,7 @@ var durable = []table{
 		{"last_used", number, false},
 		{"version", number, false},
 	}},
-	{"sessions", []column{
+	{"sessions", 1, []column{
 		{"id", text, false},
 		{"user_id", text, false},
 		{"origin", text, false},
@@ -73,13 +75,13 @@ var durable = []table{
 		{"user_agent", text, false},
 		{"version", number, false},
 	}},
-	{"signing_keys", []column{
+	{"signing_keys", 1, []column{
 		{"position", number, false},
 		{"id", text, false},
 		{"pkcs8", blob, false},
 		{"created", number, false},
 	}},
-	{"confirmations", []column{
+	{"confirmations", 2, []column{
 		{"key_hash", hash32, false},
 		{"purpose", text, false},
 		{"subject", text, false},
@@ -87,11 +89,22 @@ var durable = []table{
 		{"created", number, false},
 		{"expires", number, false},
 	}},
-	{"outbox", []column{
+	{"outbox", 2, []column{
 		{"id", text, false},
 		{"sealed", blob, false},
 		{"created", number, false},
 		{"due", number, false},
 		{"tries", number, false},
+	}},
+	{"invites", 3, []column{
+		{"id", text, false},
+		{"key_hash", hash32, false},
+		{"roles", list, false},
+		{"note", text, false},
+		{"made_by", text, false},
+		{"created", number, false},
+		{"expires", number, false},
+		{"uses", number, false},
+		{"used", number, false},
 	}},
 }

@@ -98,7 +98,7 @@ func New(cfg Config) *Store {
 func (s *Store) Stores() authcore.Stores {
 	return authcore.Stores{
 		Users: s, Credentials: s, Sessions: s, Confirmations: s, Outbox: s, Keys: s,
-		Notices: s, Transactions: s, Health: s,
+		Invites: s, Notices: s, Transactions: s, Health: s,
 	}
 }
 
@@ -144,6 +144,7 @@ var (
 	_ authcore.Confirmations  = (*Store)(nil)
 	_ authcore.Outbox         = (*Store)(nil)
 	_ authcore.Keys           = (*Store)(nil)
+	_ authcore.Invites        = (*Store)(nil)
 	_ authcore.Notices        = (*Store)(nil)
 	_ authcore.Transactions   = (*Store)(nil)
 	_ authcore.Health         = (*Store)(nil)

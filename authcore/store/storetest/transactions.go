@@ -19,6 +19,12 @@ func registration(ctx context.Context, s authcore.Stores) error {
 			_, err := s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmRegistration, authcore.HashSecret("key of carol@example.com"), noon)
 			return err
 		},
+		func() error {
+			_, err := s.Invites.UseInvite(ctx, authcore.HashSecret("key of used"), noon)
+			return err
+		},
+		func() error { return s.Invites.CreateInvite(ctx, invite("made")) },
+		func() error { return s.Invites.RevokeInvite(ctx, "revoked") },
 		func() error { return s.Users.CreateUser(ctx, u, c) },
 		func() error { return s.Outbox.AddMail(ctx, mail("welcome")) },
 		func() error { return s.Sessions.CreateSession(ctx, session("first", u.ID)) },
@@ -48,6 +54,9 @@ func (t *T) beforeRegistration() {
 	t.is(t.Stores.Sessions.CreateSession(t.ctx, session("old", "id-alice")), nil)
 	t.is(t.Stores.Keys.AddKey(t.ctx, key("a"), ""), nil)
 	t.expect(confirmation(authcore.ConfirmRegistration, "carol@example.com"))
+	for _, id := range []string{"used", "revoked"} {
+		t.is(t.Stores.Invites.CreateInvite(t.ctx, invite(id)), nil)
+	}
 }
 
 // registered demands of every change of registration that it happened, or that it did not.
@@ -83,6 +92,13 @@ func (t *T) registered(s authcore.Stores, did bool) {
 	is(err, authcore.ErrUserNotFound, nil)
 	_, err = s.Credentials.CredentialByKey(t.ctx, authcore.Wallet, "0xbob")
 	is(err, authcore.ErrCredentialNotFound, nil)
+	_, err = s.Invites.Invite(t.ctx, authcore.HashSecret("key of made"))
+	is(err, nil, authcore.ErrInviteNotFound)
+	_, err = s.Invites.Invite(t.ctx, authcore.HashSecret("key of revoked"))
+	is(err, authcore.ErrInviteNotFound, nil)
+	used, err := s.Invites.Invite(t.ctx, authcore.HashSecret("key of used"))
+	t.is(err, nil)
+	same(t, used.Used, map[bool]int{true: 1}[did])
 	waiting, _, err := s.Outbox.MailWaiting(t.ctx)
 	t.is(err, nil)
 	keys, err := s.Keys.Keys(t.ctx)
