@@ -13,6 +13,8 @@ type Purpose string
 const (
 	PurposeWalletSignIn          Purpose = "wallet-sign-in"
 	PurposeWalletStepUp          Purpose = "wallet-step-up" // the same user again
+	PurposeKeySignIn             Purpose = "key-sign-in"    // Solana wallets, and keys of programs
+	PurposeKeyStepUp             Purpose = "key-step-up"    // the same user again
 	PurposePasskeyRegistration   Purpose = "passkey-registration"
 	PurposePasskeyAuthentication Purpose = "passkey-authentication"
 	PurposePasskeyStepUp         Purpose = "passkey-step-up" // the same user again, verified

@@ -16,7 +16,7 @@ const module = "github.com/caddy-authgate/authgate/"
 
 var (
 	mechanisms = []string{
-		"authcore/wallet", "authcore/passkey", "authcore/password", "authcore/session", "authcore/token", "authcore/policy",
+		"authcore/wallet", "authcore/keysign", "authcore/passkey", "authcore/password", "authcore/session", "authcore/token", "authcore/policy",
 	}
 	stores = []string{
 		"authcore/store/memstore", "authcore/store/redisstore", "authcore/store/sqlstore", "authcore/store/sqlitestore",
@@ -59,6 +59,7 @@ func buildTable() map[string]imports {
 	for _, p := range slices.Concat(mechanisms, stores) {
 		t[p] = imports{own: words, foreign: true}
 	}
+	t["authcore/wallet"] = imports{own: words, http: true, foreign: true} // as a client of chains, of its own
 	for _, p := range []string{"authcore/store/sqlitestore", "authcore/store/postgresstore"} {
 		t[p] = imports{own: []string{"authcore", "authcore/store/sqlstore"}, foreign: true}
 	}
@@ -160,8 +161,9 @@ func TestImportsRefuse(t *testing.T) {
 		{"words: HTTP", "authcore", "net/http", false, false},
 		{"mechanism: words", "authcore/wallet", module + "authcore", false, true},
 		{"mechanism: a module", "authcore/wallet", "github.com/ethereum/go-ethereum/crypto", false, true},
-		{"mechanism: HTTP", "authcore/wallet", "net/http", false, false},
-		{"mechanism: HTTP tests", "authcore/wallet", "net/http/httptest", false, false},
+		{"mechanism: HTTP", "authcore/passkey", "net/http", false, false},
+		{"mechanism: HTTP tests", "authcore/passkey", "net/http/httptest", false, false},
+		{"wallet: chains", "authcore/wallet", "net/http", false, true},
 		{"mechanism: another", "authcore/passkey", module + "authcore/session", false, false},
 		{"mechanism: a store", "authcore/session", module + "authcore/store/memstore", false, false},
 		{"mechanism: mail", "authcore/password", module + "authcore/mail", false, false},
