@@ -90,7 +90,7 @@ func (g *Gateway) ownRoutes() (map[string]route, error) {
 	if g.site.Pages != nil {
 		g.addPages(routes)
 	}
-	for _, more := range []map[string]route{g.adminUserRoutes()} {
+	for _, more := range []map[string]route{g.adminUserRoutes(), g.adminRuleRoutes()} {
 		maps.Copy(routes, more)
 	}
 	return routes, nil
@@ -164,16 +164,23 @@ func (g *Gateway) serveOwn(w http.ResponseWriter, r *http.Request, sub string, v
 	}
 }
 
+// lookUp answers the route of a path below the mount, and what stands where it has segments of *.
+func (g *Gateway) lookUp(sub string) (to route, values []string, ok bool) {
+	if to, ok = g.routes[sub]; ok && !strings.Contains(sub, "*") {
+		return to, nil, true
+	}
+	pattern, values := g.patterns.match(sub)
+	to, ok = g.routes[pattern]
+	return to, values, ok
+}
+
 func (g *Gateway) dispatch(w http.ResponseWriter, r *http.Request, sub string, v *visitor) error {
-	to, ok := g.routes[sub]
-	if !ok || strings.Contains(sub, "*") {
-		pattern, values := g.patterns.match(sub)
-		if to, ok = g.routes[pattern]; !ok {
-			return errNotFound
-		}
-		for i, name := range []string{"name", "of"}[:len(values)] {
-			r.SetPathValue(name, values[len(values)-1-i])
-		}
+	to, values, ok := g.lookUp(sub)
+	if !ok {
+		return errNotFound
+	}
+	for i, name := range []string{"name", "of"}[:len(values)] {
+		r.SetPathValue(name, values[len(values)-1-i])
 	}
 	do, allow := to.by(r.Method)
 	if do == nil {

@@ -162,6 +162,13 @@ func (s *State) join(g *Gateway) {
 	s.inUse[g.realm] = append(s.inUse[g.realm], g)
 }
 
+// gateways answers those of a realm, in the order in which they joined.
+func (s *State) gateways(r *Realm) []*Gateway {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Clone(s.inUse[r])
+}
+
 // leave notes that a realm is in use no more, and has the streams judged again that went through it.
 func (s *State) leave(r *Realm) {
 	s.mu.Lock()
