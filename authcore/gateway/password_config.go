@@ -46,7 +46,7 @@ func (r *Realm) mailedAccounts() (*password.Passwords, error) {
 	p := &password.Passwords{
 		Stores: r.Stores, Attempts: r.Challenges.Attempts, Hasher: c.Hasher,
 		MinLength: cmp.Or(c.MinLength, 12), MaxLength: c.MaxLength, Sites: c.Sites, Lockout: c.Lockout, ConfirmTTL: c.ConfirmTTL, ResetTTL: c.ResetTTL,
-		Seal: r.seal, MayRegister: r.mayRegister, Now: r.Now, Rand: r.Rand,
+		Seal: r.seal, MayRegister: r.mayRegister, Selective: r.grants.emails(), Now: r.Now, Rand: r.Rand,
 	}
 	if p.Hasher == nil {
 		p.Hasher = &password.Hasher{Rand: r.Rand}

@@ -46,8 +46,10 @@ type Passwords struct {
 	// Seal, which is required, makes a mail unreadable for who reads the store, and names it: ID and Sealed. It is never
 	// called inside a transaction.
 	Seal func(context.Context, authcore.Mail) (authcore.SealedMail, error)
-	// MayRegister says who may open an account. Without it nobody may.
+	// MayRegister says who may open an account without an invite. Without it nobody may.
 	MayRegister func(email string) bool
+	// Selective says that MayRegister takes some addresses and not others, of which nobody is told.
+	Selective bool
 
 	Now  func() time.Time // default time.Now
 	Rand io.Reader        // default crypto/rand.Reader

@@ -1,6 +1,7 @@
 package password
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"encoding/json"
@@ -19,8 +20,10 @@ type Registering struct {
 	// Receipt is a secret, 128 random bits at least, which the browser keeps until the confirmation: see Activate. Empty for
 	// programs.
 	Receipt string
-	By      authcore.Trace
-	Link    func(key string) string // answers the link to mail, with the key in its fragment
+	// Invite is the key of an invite, by which anybody may open an account; empty: none.
+	Invite string
+	By     authcore.Trace
+	Link   func(key string) string // answers the link to mail, with the key in its fragment
 }
 
 // Activating is who confirms a registration.
@@ -31,22 +34,32 @@ type Activating struct {
 	Receipt *string
 }
 
-// pending is what a registration waits with: authcore.Confirmation.Data. The subject is its address.
+// pending is what a registration waits with: authcore.Confirmation.Data. The subject is its address, unless that is told.
 type pending struct {
 	Name    string `json:"name,omitempty"`
 	PHC     string `json:"phc"`
 	Receipt []byte `json:"receipt,omitempty"` // hash
+	// Invite is the hash of the key with which the account is to be opened. Such a registration has a subject of its own: who
+	// has no invite, and registers the same address, does not make the key of the invited good for nothing.
+	Invite []byte `json:"invite,omitempty"`
+	Email  string `json:"email,omitempty"`
 }
 
 // Register stores a pending user, in place of an earlier one, and mails the key that confirms it. Where the address has an
-// account already its owner is mailed that somebody tried; the caller sees no difference, nor does one who measures. Its
-// errors are ErrInvalidEmail, ErrClosed, ErrWeakPassword, ErrBusy and authcore.ErrUnavailable.
+// account already its owner is mailed that somebody tried, and where Selective is set whoever may not is mailed nothing; the
+// caller sees no difference, nor does one who measures. Its errors are ErrInvalidEmail, ErrClosed, ErrWeakPassword,
+// authcore.ErrInviteNotFound, authcore.ErrInviteExpired, ErrBusy and authcore.ErrUnavailable.
 func (p *Passwords) Register(ctx context.Context, r Registering) error {
 	email, err := ParseEmail(r.Email)
 	if err != nil {
 		return err
 	}
-	if !p.mayRegister(email) {
+	invite, err := p.invite(ctx, r.Invite)
+	if err != nil {
+		return err
+	}
+	may := r.Invite != "" || p.mayRegister(email)
+	if !may && !p.Selective {
 		return fmt.Errorf("password: register: %w", ErrClosed)
 	}
 	if err := p.checkNew(r.Password, email); err != nil {
@@ -61,7 +74,16 @@ func (p *Passwords) Register(ctx context.Context, r Registering) error {
 		h := authcore.HashSecret(r.Receipt)
 		user.Receipt = h[:]
 	}
-	key, c, err := p.newConfirmation(authcore.ConfirmRegistration, email, user, orDefault(p.ConfirmTTL, defaultConfirmTTL))
+	subject, ttl := email, orDefault(p.ConfirmTTL, defaultConfirmTTL)
+	switch {
+	case r.Invite != "":
+		user.Invite, user.Email = invite.KeyHash[:], email
+		subject = email + " " + invite.ID
+		ttl = min(ttl, invite.Expires.Sub(p.now())) // it must be good still when it is used
+	case !may:
+		subject = "nobody " + hashed(email)
+	}
+	key, c, err := p.newConfirmation(authcore.ConfirmRegistration, subject, user, ttl)
 	if err != nil {
 		return err
 	}
@@ -71,9 +93,11 @@ func (p *Passwords) Register(ctx context.Context, r Registering) error {
 	}
 	// The name is in no mail: nobody has words of theirs sent to a stranger.
 	m := authcore.Mail{Kind: authcore.MailConfirm, To: email, Link: r.Link(key), Expires: c.Expires}
-	if owner.user.ID != "" {
-		// The key goes to nobody.
+	switch { // In either case the key goes to nobody.
+	case owner.user.ID != "":
 		m = authcore.Mail{Kind: authcore.MailRegistered, To: email, Name: owner.user.Name}
+	case !may:
+		m = authcore.Mail{Kind: authcore.MailDecoy}
 	}
 	return p.announce(ctx, email, c, m, r.By)
 }
@@ -87,16 +111,19 @@ func (p *Passwords) Register(ctx context.Context, r Registering) error {
 // enough, but then the newest registration counts, whoever made it. One that gives its password with the key is safe from
 // that.
 //
-// Its other errors are authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired, ErrWeakPassword, ErrClosed,
-// ErrBusy and authcore.ErrUnavailable, all of which leave the key as it was.
+// An invite that was registered with is used now, and gives the account its roles.
+//
+// Its other errors are authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired, authcore.ErrInviteNotFound,
+// authcore.ErrInviteExpired, ErrWeakPassword, ErrClosed, ErrBusy and authcore.ErrUnavailable, all of which leave the key as it
+// was.
 func (p *Passwords) Activate(ctx context.Context, a Activating) (authcore.User, error) {
 	keyHash := authcore.HashSecret(a.Key)
 	c, user, err := readConfirmation[pending](ctx, p, authcore.ConfirmRegistration, keyHash)
 	if err != nil {
 		return authcore.User{}, err
 	}
-	email := c.Subject
-	if !p.mayRegister(email) {
+	email := cmp.Or(user.Email, c.Subject)
+	if user.Invite == nil && !p.mayRegister(email) {
 		return authcore.User{}, fmt.Errorf("password: activate: %w", ErrClosed)
 	}
 	known := a.Receipt != nil && user.knows(*a.Receipt)
@@ -127,6 +154,13 @@ func (p *Passwords) Activate(ctx context.Context, a Activating) (authcore.User, 
 		if _, err := s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmRegistration, keyHash, now); err != nil {
 			return err
 		}
+		if user.Invite != nil {
+			invite, err := s.Invites.UseInvite(ctx, [32]byte(user.Invite), now)
+			if err != nil {
+				return err
+			}
+			opened.Roles = invite.Roles
+		}
 		return s.Users.CreateUser(ctx, opened, first)
 	}
 	err = p.Stores.Transactions.Transact(ctx, open)
@@ -140,7 +174,8 @@ func (p *Passwords) Activate(ctx context.Context, a Activating) (authcore.User, 
 		// The owner of the mailbox has confirmed the address for another account since.
 		return authcore.User{}, fmt.Errorf("password: activate: %w: %w", authcore.ErrConfirmationNotFound, err)
 	case err != nil:
-		return authcore.User{}, storeError("activate", err, authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired)
+		return authcore.User{}, storeError("activate", err, authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired,
+			authcore.ErrInviteNotFound, authcore.ErrInviteExpired)
 	}
 	return opened, nil
 }
@@ -160,6 +195,21 @@ func (p *Passwords) rewritten(ctx context.Context, a Activating, user pending, e
 	}
 	user.PHC, err = p.Hasher.Hash(ctx, a.Password)
 	return user, err
+}
+
+// invite answers the invite of a key, where an account may be opened with it; none of the empty key.
+func (p *Passwords) invite(ctx context.Context, key string) (authcore.Invite, error) {
+	if key == "" {
+		return authcore.Invite{}, nil
+	}
+	i, err := p.Stores.Invites.Invite(ctx, authcore.HashSecret(key))
+	switch {
+	case err != nil:
+		return i, storeError("read the invite", err, authcore.ErrInviteNotFound)
+	case !i.Live(p.now()):
+		return i, fmt.Errorf("password: register: %w", authcore.ErrInviteExpired)
+	}
+	return i, nil
 }
 
 func (p *Passwords) mayRegister(email string) bool {
