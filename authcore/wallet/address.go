@@ -43,6 +43,8 @@ type Account struct {
 	// ChainID is 0 for a plain key, which is the same identity on every chain. A contract at the same address may belong to
 	// somebody else on another chain, so a contract wallet is an identity on its chain only.
 	ChainID uint64
+	// Proof is what the contract said yes to, to be asked again (SignIn.Recheck); empty for a plain key.
+	Proof string
 }
 
 // Key is the credential key of the account: the ERC-55 address of a plain key, "eip155:<chain>:<address>" (CAIP-10) of

@@ -8,10 +8,12 @@
 //   - A message that SignIn wrote is accepted only as it was written. One that a client wrote is accepted only for the
 //     origin, the chains and the times that SignIn would have written itself.
 //   - A nonce counts once. Every answer whose message can be read spends the nonce in it, whatever is wrong with the rest.
-//   - One wallet has one signature per message: only 65 bytes with the low s and a known recovery id are taken.
+//   - A key has one signature per message: only 65 bytes with the low s and a known recovery id are taken.
+//   - Who signs with the key of the address is signed in without any network. Only where no key signed, and only with
+//     Contracts, the code at the address in the message is asked, on the chain in the message, after the nonce is spent.
 //
-// What it will not do: look at compact (ERC-2098) signatures, at resources and the capabilities that hide in them
-// (ERC-5573), or at names (ENS). It makes no network request.
+// What it will not do: look at compact (ERC-2098) signatures of keys, at resources and the capabilities that hide in them
+// (ERC-5573), at names (ENS), or at delegations that come with a signature (ERC-8010).
 package wallet
 
 import "errors"

@@ -15,11 +15,12 @@ import (
 // leeway is how far the clock of a client that writes its own message may differ from ours.
 const leeway = time.Minute
 
-// Finish judges an answer and says whose wallet signed it. It answers ErrInvalidMessage, ErrInvalidSignature,
-// authcore.ErrChallengeNotFound, authcore.ErrChallengeExpired or authcore.ErrUnavailable.
+// Finish judges an answer and says whose wallet signed it. It answers ErrInvalidMessage, ErrInvalidSignature (which may be
+// ErrChainNotChecked, too), ErrRPCUnavailable, authcore.ErrChallengeNotFound, authcore.ErrChallengeExpired or
+// authcore.ErrUnavailable.
 //
 // The order is that of cost: the message is read, then its challenge is spent, then the fields are judged, and only what
-// is left reaches the cryptography. The challenge is spent before anything is judged, so that a failed try cannot be
+// is left reaches the cryptography, and what no key signed the chain. The challenge is spent before anything is judged, so that a failed try cannot be
 // tried again.
 func (s *SignIn) Finish(ctx context.Context, answer Answer) (Account, error) {
 	m, err := ParseMessage(answer.Message)
@@ -44,7 +45,7 @@ func (s *SignIn) Finish(ctx context.Context, answer Answer) (Account, error) {
 	if err != nil {
 		return Account{}, err
 	}
-	return verify(m, answer.Message, answer.Signature)
+	return s.verify(ctx, m, answer)
 }
 
 // checkWritten compares a message with the one that Begin wrote for this nonce: same bytes, so same address, chain,

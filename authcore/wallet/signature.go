@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"context"
 	"encoding/hex"
 	"fmt"
 	"math/big"
@@ -48,35 +49,45 @@ func recoverHash(hash [32]byte, sig []byte) (Address, error) {
 	return Address(crypto.Keccak256(key[1:])[12:]), nil
 }
 
-// decodeSignature reads a signature as clients send it: "0x" and hex digits of either case.
-func decodeSignature(s string) (sig [signatureLength]byte, err error) {
+// decodeSignature reads a signature as clients send it: "0x" and hex digits of either case. That of a contract may have
+// any length, and none where its owners agreed on the chain.
+func decodeSignature(s string) ([]byte, error) {
 	digits, ok := strings.CutPrefix(s, "0x")
-	if !ok || len(digits) != 2*signatureLength {
-		return sig, fmt.Errorf("wallet: signature: not 0x and %d digits: %w", 2*signatureLength, ErrInvalidSignature)
+	if !ok || len(digits) > 2*maxContractSignature {
+		return nil, fmt.Errorf("wallet: signature: not 0x and at most %d digits: %w", 2*maxContractSignature, ErrInvalidSignature)
 	}
-	if _, err := hex.Decode(sig[:], []byte(digits)); err != nil {
-		return sig, fmt.Errorf("wallet: signature: not hexadecimal: %w", ErrInvalidSignature)
+	sig, err := hex.DecodeString(digits)
+	if err != nil {
+		return nil, fmt.Errorf("wallet: signature: not hexadecimal: %w", ErrInvalidSignature)
 	}
 	return sig, nil
 }
 
-// verify answers the account that signed text, the very bytes m was read from.
+// verify answers the account that signed the text of an answer, the very bytes m was read from.
 //
 // The key of the address is tried first, and counts only where it yields that very address: a key keeps authority over
 // its account where code was delegated to it (EIP-7702, code 0xef0100…), and asking the code alone would lock its owner
-// out. Whether an account's code takes that authority away (drafts would mark it by another prefix) is for this function
-// to decide, before Recover; so is asking the code itself (ERC-1271), where the key does not fit.
-func verify(m Message, text, signature string) (Account, error) {
-	sig, err := decodeSignature(signature)
+// out. No chain is asked then. Whether an account's code takes that authority away (drafts would mark it by another
+// prefix) is for this function to decide, before Recover.
+//
+// Where the key does not fit, the code at that address on that chain is asked, and what it says yes to is an account of
+// that chain only: whoever controls the code need not be the holder of the key.
+func (s *SignIn) verify(ctx context.Context, m Message, answer Answer) (Account, error) {
+	sig, err := decodeSignature(answer.Signature)
 	if err != nil {
 		return Account{}, err
 	}
-	signer, err := Recover(text, sig[:])
-	if err != nil {
+	hash := Hash(answer.Message)
+	if len(sig) == signatureLength {
+		if signer, err := recoverHash(hash, sig); err == nil && signer == m.Address {
+			return Account{Address: signer}, nil
+		}
+	}
+	if s.Contracts == nil {
+		return Account{}, fmt.Errorf("wallet: not signed by the key of the address: %w", ErrChainNotChecked)
+	}
+	if err := s.Contracts.Verify(ctx, answer.Client, m.ChainID, m.Address, hash, sig); err != nil {
 		return Account{}, err
 	}
-	if signer != m.Address {
-		return Account{}, fmt.Errorf("wallet: signed by another key than that of the message: %w", ErrInvalidSignature)
-	}
-	return Account{Address: signer}, nil
+	return Account{Address: m.Address, ChainID: m.ChainID, Proof: proof{m.ChainID, m.Address, hash, sig}.encode()}, nil
 }

@@ -28,6 +28,7 @@ type SignIn struct {
 	Statement  string              // what the user agrees to; default: none. See Validate
 	TTL        time.Duration       // how long a challenge may be answered; default 1 min
 	Chains     []uint64            // chain ids (EIP-155) that a message may name; default: any
+	Contracts  *Contracts          // by which wallets that are contracts can sign in; default: they cannot
 	Now        func() time.Time    // default time.Now
 	Rand       io.Reader           // default crypto/rand.Reader
 }
@@ -57,6 +58,7 @@ type Asked struct {
 type Answer struct {
 	Origin    string // of the site on which it arrived, as configured
 	Subject   string // the user who is signed in; empty where nobody is
+	Client    string // who answers, as a rate limit counts clients
 	StepUp    bool   // answers a challenge that was asked for to step up
 	Message   string // the text that was signed, byte for byte
 	Signature string // "0x" and hex digits

@@ -96,7 +96,7 @@ func TestVectorsSIWESignatures(t *testing.T) {
 				t.Fatal(err)
 			}
 			m, _ := c.message()
-			if account, err := verify(m, text, c.Signature); err != nil || account.Key() != c.Address {
+			if account, err := new(SignIn).verify(t.Context(), m, Answer{Message: text, Signature: c.Signature}); err != nil || account.Key() != c.Address {
 				t.Errorf("%s, %v", account.Key(), err)
 			}
 		})
