@@ -15,6 +15,19 @@ type MethodUse struct {
 	// DeviceBound says that the key used cannot leave its authenticator: a passkey that is not backup eligible. For any
 	// other method it is false.
 	DeviceBound bool
+	// Proof is what a contract wallet said yes to, by which it is asked again while the session lives: its owners may change.
+	// It is opaque bytes to all but package wallet, and empty for any other use. Tokens do not tell it.
+	Proof string
+	// Checked is when the wallet was asked again and said yes; zero where it was not yet.
+	Checked time.Time
+}
+
+// Held is when what was proven was last known to hold.
+func (u MethodUse) Held() time.Time {
+	if u.Checked.After(u.Time) {
+		return u.Checked
+	}
+	return u.Time
 }
 
 // Evidence reports whether rules that ask how somebody signed in may count this use. A passkey whose user was not verified

@@ -120,13 +120,18 @@ type methodUse struct {
 	Time         int64           `json:"time"`
 	UserVerified bool            `json:"user_verified,omitempty"`
 	DeviceBound  bool            `json:"device_bound,omitempty"`
+	Proof        []byte          `json:"proof,omitempty"`
+	Checked      int64           `json:"checked,omitempty"`
 }
 
 // sessionValues answers what is stored of a session beside id, user and version.
 func sessionValues(one authcore.Session) ([]any, error) {
 	methods := make([]methodUse, len(one.Methods))
 	for i, use := range one.Methods {
-		methods[i] = methodUse{use.Method, micros(use.Time), use.UserVerified, use.DeviceBound}
+		methods[i] = methodUse{use.Method, micros(use.Time), use.UserVerified, use.DeviceBound, []byte(use.Proof), 0}
+		if !use.Checked.IsZero() {
+			methods[i].Checked = micros(use.Checked)
+		}
 	}
 	encoded, err := json.Marshal(methods)
 	if err != nil {
@@ -170,9 +175,14 @@ func scanSession(scan func(...any) error) (one authcore.Session, err error) {
 		return one, err
 	}
 	for _, use := range methods {
-		one.Methods = append(one.Methods, authcore.MethodUse{
+		kept := authcore.MethodUse{
 			Method: use.Method, Time: instant(use.Time), UserVerified: use.UserVerified, DeviceBound: use.DeviceBound,
-		})
+			Proof: string(use.Proof),
+		}
+		if use.Checked != 0 {
+			kept.Checked = instant(use.Checked)
+		}
+		one.Methods = append(one.Methods, kept)
 	}
 	one.Cookie, one.Refresh.Rotated = cookie != 0, instant(rotated)
 	one.Created, one.LastSeen, one.IdleUntil, one.Until = instant(created), instant(seen), instant(idle), instant(until)
