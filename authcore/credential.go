@@ -12,6 +12,8 @@ const (
 	Passkey  Method = "passkey"
 	Wallet   Method = "wallet"
 	Password Method = "password"
+	// ProgramKey is a plain key of a program. A Solana wallet is a Wallet.
+	ProgramKey Method = "key"
 )
 
 // Credential is what a user proves possession of.
@@ -20,7 +22,8 @@ type Credential struct {
 	UserID string
 	Kind   Method
 	// Key names the credential within its kind, uniquely over all accounts: the EIP-55 address of a plain wallet,
-	// eip155:<chain>:<EIP-55 address> of a contract wallet, the base64url id of a passkey, the user's id for a password.
+	// eip155:<chain>:<EIP-55 address> of a contract wallet, solana:<base-58 address> of a Solana wallet, the base64url id of a
+	// passkey, the user's id for a password, ed25519:<hex> or ml-dsa-65:<hex of its SHA-256> of a program's key.
 	Key      string
 	Name     string // given by the user; may be empty
 	Data     []byte // what the mechanism of this kind keeps, opaque to stores; may be nil

@@ -12,6 +12,7 @@ type Identity struct {
 	Email     string
 	Roles     []string // sorted, without duplicates; those stored and those granted in the configuration
 	Wallets   []string // credential keys of linked wallets, the oldest first
+	Keys      []string // credential keys of linked keys of programs, the oldest first
 	Methods   []MethodUse
 }
 

@@ -33,8 +33,9 @@ type visitor struct {
 	refused  bool   // the bearer token is of this gateway, and not good here and now
 	device   string // the value of the device cookie; set for the gateway's own routes only
 
-	ticket    *ticket // of the identity
-	setCookie string  // the cookie was renewed
+	ticket    *ticket         // of the identity
+	setCookie string          // the cookie was renewed
+	method    authcore.Method // that the answer to a challenge is of, where the route does not say it alone
 }
 
 // ticket is an access token that was verified, with all that follows from it.

@@ -21,6 +21,7 @@ type credentialView struct {
 	Created  string          `json:"created"`
 	LastUsed string          `json:"last_used,omitempty"` // absent: never
 	Wallet   string          `json:"wallet,omitempty"`
+	Key      string          `json:"key,omitempty"` // of a program
 	*passkeyView
 }
 
@@ -42,6 +43,8 @@ func (r *Realm) viewCredential(ctx context.Context, c authcore.Credential) crede
 	switch c.Kind {
 	case authcore.Wallet:
 		v.Wallet = c.Key
+	case authcore.ProgramKey:
+		v.Key = c.Key
 	case authcore.Passkey:
 		record, err := passkey.ReadRecord(c)
 		if err != nil {
@@ -171,7 +174,7 @@ func (g *Gateway) deleteCredential(w http.ResponseWriter, r *http.Request, v *vi
 	if err := g.realm.deleteCredential(ctx, u, c, g.trace(r, v)); err != nil {
 		return err
 	}
-	if c.Kind == authcore.Wallet {
+	if c.Kind == authcore.Wallet || c.Kind == authcore.ProgramKey {
 		// Roles were granted to it, and access tokens name it.
 		g.realm.changed(ctx, v.subject())
 	}
@@ -197,6 +200,9 @@ func (r *Realm) deleteCredential(ctx context.Context, u authcore.User, c authcor
 func (g *Gateway) canSignIn(c authcore.Credential) bool {
 	if !slices.Contains(g.site.Methods, c.Kind) {
 		return false
+	}
+	if c.Kind == authcore.Wallet || c.Kind == authcore.ProgramKey {
+		return g.realm.takesKey(c)
 	}
 	if c.Kind != authcore.Passkey {
 		return true

@@ -121,7 +121,7 @@ func (g *Gateway) judgeStrictly(r *http.Request, v *visitor, asked policy.Reques
 // sameUser reports whether two identities of one session tell the same of its user.
 func sameUser(a, b *authcore.Identity) bool {
 	return a.Subject == b.Subject && a.Username == b.Username && a.Name == b.Name && a.Email == b.Email &&
-		slices.Equal(a.Roles, b.Roles) && slices.Equal(a.Wallets, b.Wallets)
+		slices.Equal(a.Roles, b.Roles) && slices.Equal(a.Wallets, b.Wallets) && slices.Equal(a.Keys, b.Keys)
 }
 
 // ownPath reports whether a request is for one of the gateway's own routes, and which.

@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/keysign"
 	"github.com/caddy-authgate/authgate/authcore/password"
 	"github.com/caddy-authgate/authgate/authcore/wallet"
 )
 
-// grants are the roles given in the configuration: by EIP-55 address, or by e-mail address in the form of password.ParseEmail.
+// grants are the roles given in the configuration: by EIP-55 address, by the credential key of another wallet or of a
+// program, or by e-mail address in the form of password.ParseEmail.
 type grants map[string][]string
 
 func compileGrants(list []Grant) (grants, error) {
@@ -45,9 +47,12 @@ func grantee(to string) (string, error) {
 		}
 		return email, nil
 	}
+	if key, err := keysign.ParseAccount(to); err == nil {
+		return key.Key(), nil
+	}
 	a, err := wallet.ParseAddress(to)
 	if err != nil {
-		return "", fmt.Errorf("%q is neither an e-mail address nor an Ethereum address: %w", to, err)
+		return "", fmt.Errorf("%q is neither an e-mail address, an Ethereum address nor a key (solana:…, ed25519:… or ml-dsa-65:…): %w", to, err)
 	}
 	return a.String(), nil
 }
@@ -75,16 +80,19 @@ func validRole(s string) bool {
 	return true
 }
 
-// any reports whether anything is granted to this wallet (a credential key) or confirmed e-mail address.
-func (g grants) any(walletKey, email string) bool {
-	return len(g[walletKey]) > 0 || len(g[email]) > 0
+// any reports whether anything is granted to this wallet or program (a credential key) or confirmed e-mail address.
+func (g grants) any(key, email string) bool {
+	return len(g[key]) > 0 || len(g[email]) > 0
 }
 
-// roles answers what is granted to whoever has the wallets and the confirmed e-mail address of this identity, in order.
+// roles answers what is granted to whoever has the wallets, the keys and the confirmed e-mail address of this identity, in order.
 func (g grants) roles(id *authcore.Identity) []string {
 	var roles []string
 	for _, w := range id.Wallets {
 		roles = append(roles, g[w]...)
+	}
+	for _, k := range id.Keys {
+		roles = append(roles, g[k]...)
 	}
 	roles = append(roles, g[id.Email]...)
 	slices.Sort(roles)
@@ -115,11 +123,14 @@ func (r *Realm) identityOf(ctx context.Context, s authcore.Session) (*authcore.I
 	return id, nil
 }
 
-// fill adds to an identity the wallets that are linked, and all roles.
+// fill adds to an identity the wallets and keys that are linked, and all roles.
 func (r *Realm) fill(id *authcore.Identity, u authcore.User, credentials []authcore.Credential) {
 	for _, c := range credentials {
-		if c.Kind == authcore.Wallet {
+		switch c.Kind {
+		case authcore.Wallet:
 			id.Wallets = append(id.Wallets, c.Key)
+		case authcore.ProgramKey:
+			id.Keys = append(id.Keys, c.Key)
 		}
 	}
 	id.Roles = append(slices.Clone(u.Roles), r.grants.roles(id)...)

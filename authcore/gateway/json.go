@@ -174,6 +174,12 @@ func (o *object) optional(name string) (s string, given bool) {
 	return s, true
 }
 
+// has reports whether a member is there; null counts as not there.
+func (o *object) has(name string) bool {
+	raw := o.members[name]
+	return raw != nil && string(raw) != "null"
+}
+
 // object answers the text of an object that must be there.
 func (o *object) object(name string) []byte {
 	raw := o.members[name]

@@ -161,7 +161,7 @@ func (r *Realm) changeMethods(ctx context.Context, u authcore.User, kind authcor
 // label is what tells a credential to its owner.
 func label(c authcore.Credential) string {
 	switch c.Kind {
-	case authcore.Wallet:
+	case authcore.Wallet, authcore.ProgramKey:
 		return cmp.Or(c.Name, c.Key)
 	case authcore.Passkey:
 		record, err := passkey.ReadRecord(c)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/keysign"
 	"github.com/caddy-authgate/authgate/authcore/password"
 	"github.com/caddy-authgate/authgate/authcore/wallet"
 )
@@ -83,15 +84,21 @@ func (r *Realm) userByEmail(ctx context.Context, text string) (authcore.User, er
 	return r.Stores.Users.UserByEmail(ctx, email)
 }
 
-// userByWallet answers the user to whom a wallet is linked, by its address or, for a contract wallet, by
-// eip155:<chain>:<address>.
+// userByWallet answers the user to whom a wallet or a program's key is linked, by its address, for a contract wallet by
+// eip155:<chain>:<address>, and for others by the credential key.
 func (r *Realm) userByWallet(ctx context.Context, text string) (authcore.User, error) {
-	i := strings.LastIndexByte(text, ':') + 1
-	address, err := wallet.ParseAddress(text[i:])
-	if err != nil {
-		return authcore.User{}, authcore.ErrUserNotFound
+	kind, key := authcore.Wallet, ""
+	if a, err := keysign.ParseAccount(text); err == nil {
+		kind, key = methodOf(a.Kind), a.Key()
+	} else {
+		i := strings.LastIndexByte(text, ':') + 1
+		address, err := wallet.ParseAddress(text[i:])
+		if err != nil {
+			return authcore.User{}, authcore.ErrUserNotFound
+		}
+		key = text[:i] + address.String()
 	}
-	c, err := r.Stores.Credentials.CredentialByKey(ctx, authcore.Wallet, text[:i]+address.String())
+	c, err := r.Stores.Credentials.CredentialByKey(ctx, kind, key)
 	if errors.Is(err, authcore.ErrCredentialNotFound) {
 		return authcore.User{}, authcore.ErrUserNotFound
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/keysign"
 	"github.com/caddy-authgate/authgate/authcore/passkey"
 	"github.com/caddy-authgate/authgate/authcore/password"
 	"github.com/caddy-authgate/authgate/authcore/session"
@@ -36,6 +37,11 @@ var ErrReplaced = &Error{Status: http.StatusServiceUnavailable, Code: "unavailab
 
 var errLeaving = &Error{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: "This instance is about to end."}
 
+var (
+	errInvalidMessage   = &Error{Status: http.StatusBadRequest, Code: "invalid_message", Detail: "The message is not the one to be signed here."}
+	errInvalidSignature = &Error{Status: http.StatusBadRequest, Code: "invalid_signature", Detail: "The signature is not that of the wallet or key in the message."}
+)
+
 const invalidAssertion = "This passkey cannot be used here."
 
 // errNoCeremony and errLateCeremony are authcore.ErrChallengeNotFound and authcore.ErrChallengeExpired on the routes of
@@ -59,10 +65,14 @@ var answers = []struct {
 	*Error
 }{
 	{authcore.ErrUnavailable, unavailable(nil).Error},
-	{wallet.ErrInvalidAddress, &Error{Status: http.StatusBadRequest, Code: "invalid_address", Detail: "This is not an Ethereum address."}},
+	{wallet.ErrInvalidAddress, &Error{Status: http.StatusBadRequest, Code: "invalid_address", Detail: "This is not the address of a wallet."}},
 	{wallet.ErrChainNotAllowed, &Error{Status: http.StatusBadRequest, Code: "chain_not_allowed", Detail: "Wallets on this chain cannot sign in here."}},
-	{wallet.ErrInvalidMessage, &Error{Status: http.StatusBadRequest, Code: "invalid_message", Detail: "The message is not the one to be signed here."}},
-	{wallet.ErrInvalidSignature, &Error{Status: http.StatusBadRequest, Code: "invalid_signature", Detail: "The signature is not that of the wallet in the message."}},
+	{wallet.ErrInvalidMessage, errInvalidMessage},
+	{wallet.ErrInvalidSignature, errInvalidSignature},
+	{keysign.ErrInvalidKey, &Error{Status: http.StatusBadRequest, Code: "invalid_key", Detail: "This is not a key that can sign in."}},
+	{keysign.ErrKindOff, &Error{Status: http.StatusBadRequest, Code: "key_not_allowed", Detail: "Keys of this kind cannot sign in here."}},
+	{keysign.ErrInvalidMessage, errInvalidMessage},
+	{keysign.ErrInvalidSignature, errInvalidSignature},
 	{authcore.ErrChallengeNotFound, &Error{Status: http.StatusNotFound, Code: "challenge_not_found", Detail: "This challenge was not issued for this, or was answered already."}},
 	{authcore.ErrChallengeExpired, &Error{Status: http.StatusPreconditionFailed, Code: "challenge_expired", Detail: "This challenge has expired. Ask for a new one."}},
 	{authcore.ErrChallengeLimit, errTooMany},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/keysign"
 	"github.com/caddy-authgate/authgate/authcore/passkey"
 	"github.com/caddy-authgate/authgate/authcore/password"
 	"github.com/caddy-authgate/authgate/authcore/session"
@@ -36,6 +37,7 @@ type RealmConfig struct {
 	Fresh        time.Duration // how new a sign-in must be to change credentials; default 5 min
 
 	Wallet   *WalletConfig   // nil: wallet sign-in is off
+	Keys     []keysign.Kind  // of programs that may sign in, keysign.Ed25519 and keysign.MLDSA65; none: they are off
 	Passkey  *PasskeyConfig  // nil: passkeys are off
 	Password *PasswordConfig // nil: sign-in with e-mail address and password is off; else Mail is required
 	Mail     *MailConfig     // nil: no mail is sent, so that no address can be confirmed
@@ -55,10 +57,10 @@ type RealmConfig struct {
 	Rand     io.Reader        // default crypto/rand.Reader
 }
 
-// Grant gives a role to whoever has linked one of these wallets, or has one of these addresses confirmed.
+// Grant gives a role to whoever has linked one of these wallets or keys, or has one of these addresses confirmed.
 type Grant struct {
 	Role string
-	To   []string // Ethereum addresses and e-mail addresses
+	To   []string // Ethereum addresses, keys as keysign.ParseAccount reads them, and e-mail addresses
 }
 
 // WalletConfig configures wallet sign-in.
@@ -66,6 +68,7 @@ type WalletConfig struct {
 	Statement    string        // printable ASCII of ERC-4361; default "Sign in."
 	ChallengeTTL time.Duration // default 60 s
 	Chains       []uint64      // chain ids; none: any
+	Solana       string        // the cluster whose wallets sign in too, "mainnet" say; empty: they do not
 }
 
 // RateLimit bounds the requests that begin or finish a sign-in, per client address (/64 for IPv6).
@@ -99,6 +102,7 @@ type Realm struct {
 	keys      *token.KeyRing
 	issuer    *token.Issuer
 	wallet    *wallet.SignIn      // nil: off
+	keysign   *keysign.SignIn     // of Solana wallets and of programs; has no kinds where both are off
 	passkeys  *passkey.Ceremonies // nil: off
 	passwords *password.Passwords // nil: no mail; it confirms addresses also where passwords are off
 	grants    grants
@@ -174,6 +178,9 @@ func NewRealm(c RealmConfig) (*Realm, error) {
 			return nil, err
 		}
 	}
+	if r.keysign, err = r.keySignIn(); err != nil {
+		return nil, err
+	}
 	if r.passkeys, err = r.ceremonies(c.Passkey); err != nil {
 		return nil, err
 	}
@@ -194,6 +201,9 @@ func (r *Realm) methods() []authcore.Method {
 	}
 	if r.Password != nil {
 		m = append(m, authcore.Password)
+	}
+	if len(r.Keys) > 0 {
+		m = append(m, authcore.ProgramKey)
 	}
 	return m
 }

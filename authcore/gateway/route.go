@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -68,7 +69,7 @@ func (g *Gateway) ownRoutes() (map[string]route, error) {
 			return nil, err
 		}
 	}
-	if slices.Contains(g.site.Methods, authcore.Wallet) {
+	if g.offers(authcore.Wallet) || g.offers(authcore.ProgramKey) {
 		routes["challenge/create"] = route{post: g.limited(g.createChallenge)}
 		routes["challenge/sign"] = route{post: g.observed(authcore.Wallet, g.limited(g.signChallenge))}
 		routes["step-up/challenge/create"] = route{post: g.limited(signedIn(g.createStepUpChallenge))}
@@ -206,10 +207,10 @@ func (g *Gateway) observed(m authcore.Method, do serve) serve {
 			outcome = e.Code
 			if isRefusal(e) {
 				g.realm.Logger.LogAttrs(r.Context(), slog.LevelWarn, "sign-in refused", slog.String("code", e.Code),
-					slog.String("method", string(m)), slog.String("client", g.realm.ClientIP(r).String()))
+					slog.String("method", string(cmp.Or(v.method, m))), slog.String("client", g.realm.ClientIP(r).String()))
 			}
 		}
-		g.realm.Observer.SignedIn(m, outcome)
+		g.realm.Observer.SignedIn(cmp.Or(v.method, m), outcome)
 		return err
 	}
 }

@@ -18,13 +18,14 @@ type userView struct {
 	Email    string            `json:"email"`
 	Roles    []string          `json:"roles"`
 	Wallets  []string          `json:"wallets"`
+	Keys     []string          `json:"keys,omitempty"` // of programs
 	Methods  []authcore.Method `json:"methods"`
 }
 
 func viewUser(id *authcore.Identity) userView {
 	return userView{
 		ID: id.Subject, Username: id.Username, Name: id.Name, Email: id.Email,
-		Roles: append([]string{}, id.Roles...), Wallets: append([]string{}, id.Wallets...), Methods: methodsOf(id),
+		Roles: append([]string{}, id.Roles...), Wallets: append([]string{}, id.Wallets...), Keys: id.Keys, Methods: methodsOf(id),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/keysign"
 	"github.com/caddy-authgate/authgate/authcore/passkey"
 	"github.com/caddy-authgate/authgate/authcore/wallet"
 )
@@ -40,13 +41,25 @@ func (g *Gateway) signStepUpChallenge(w http.ResponseWriter, r *http.Request, v 
 	if in.err != nil {
 		return in.err
 	}
+	if kind, is := keysign.KindOf(message); is {
+		return g.signStepUpKey(w, r, v, kind, in)
+	}
+	if !g.offers(authcore.Wallet) {
+		return errNotFound
+	}
 	account, err := g.realm.wallet.Finish(ctx, wallet.Answer{
 		Origin: g.origin.text, Subject: v.subject(), StepUp: true, Message: message, Signature: signature,
 	})
 	if err != nil {
 		return err
 	}
-	c, err := g.realm.Stores.Credentials.CredentialByKey(ctx, authcore.Wallet, account.Key())
+	return g.stepUpWith(w, r, v, authcore.Wallet, account.Key())
+}
+
+// stepUpWith steps up with a wallet or a key that was just proved, where it is one of the account.
+func (g *Gateway) stepUpWith(w http.ResponseWriter, r *http.Request, v *visitor, kind authcore.Method, key string) error {
+	ctx := r.Context()
+	c, err := g.realm.Stores.Credentials.CredentialByKey(ctx, kind, key)
 	switch {
 	// One answer for a wallet of somebody else and of nobody: it is none of this account, and more is not to be told.
 	case errors.Is(err, authcore.ErrCredentialNotFound), err == nil && c.UserID != v.subject():
@@ -57,7 +70,7 @@ func (g *Gateway) signStepUpChallenge(w http.ResponseWriter, r *http.Request, v 
 	if err := g.realm.useCredential(ctx, c); err != nil {
 		return err
 	}
-	return g.stepUp(w, r, v, c.UserID, authcore.MethodUse{Method: authcore.Wallet})
+	return g.stepUp(w, r, v, c.UserID, authcore.MethodUse{Method: kind})
 }
 
 // requestStepUp is POST step-up/authentication/request.

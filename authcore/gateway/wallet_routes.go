@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/keysign"
 	"github.com/caddy-authgate/authgate/authcore/wallet"
 )
 
@@ -31,6 +32,12 @@ func (g *Gateway) askWallet(w http.ResponseWriter, r *http.Request, v *visitor, 
 	in, err := readObject(w, r)
 	if err != nil {
 		return err
+	}
+	if in.has("key") || in.has("chain") {
+		return g.askKey(w, r, v, in, stepUp)
+	}
+	if !g.offers(authcore.Wallet) {
+		return errNotFound
 	}
 	address, written := in.optional("address")
 	chain := in.number("chainId")
@@ -78,6 +85,12 @@ func (g *Gateway) signChallenge(w http.ResponseWriter, r *http.Request, v *visit
 	in.optional("invite") // none has been given out, so none lets anybody in
 	if in.err != nil {
 		return in.err
+	}
+	if kind, is := keysign.KindOf(message); is {
+		return g.signKey(w, r, v, kind, in, end)
+	}
+	if !g.offers(authcore.Wallet) {
+		return errNotFound
 	}
 	account, err := g.realm.wallet.Finish(r.Context(), wallet.Answer{
 		Origin: g.origin.text, Subject: v.subject(), Message: message, Signature: signature,

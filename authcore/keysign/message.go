@@ -27,7 +27,7 @@ func (a Asked) text(kind Kind, account string) string {
 	if a.ChainID != "" {
 		b.WriteString("\nChain ID: " + a.ChainID)
 	}
-	b.WriteString(labelNonce + a.Nonce + "\nIssued At: " + stamp(a.IssuedAt) + "\nExpiration Time: " + stamp(a.Expires))
+	b.WriteString(labelNonce + a.Nonce + "\nIssued At: " + Stamp(a.IssuedAt) + "\nExpiration Time: " + Stamp(a.Expires))
 	return b.String()
 }
 
@@ -39,8 +39,8 @@ func (a Account) written() string {
 	return a.Key()
 }
 
-// stamp writes a time in UTC, to the millisecond, as browsers do.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+// Stamp writes a time in UTC, to the millisecond, as browsers do.
+func Stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // KindOf answers for which kind of key a message is, if it is for one of this package, by its first line.
 func KindOf(message string) (Kind, bool) {

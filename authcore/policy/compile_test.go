@@ -22,7 +22,7 @@ func TestCompileErrors(t *testing.T) {
 		{[]Rule{{Anyone: true, With: []authcore.Method{authcore.Passkey}}}, `policy: rule 1: with and within ask how somebody signed in, and nobody has to here; use allow signed_in, role or user, or take them out`},
 		{[]Rule{{Deny: true, Within: time.Minute}}, `policy: rule 1: with and within ask how somebody signed in, and nobody has to here; use allow signed_in, role or user, or take them out`},
 		{[]Rule{{SignedIn: true, Within: -time.Minute}}, `policy: rule 1: within -1m0s is not in the past; write a duration above zero, such as 5m`},
-		{[]Rule{{SignedIn: true, With: []authcore.Method{"sms"}}}, `policy: rule 1: with "sms": there is no such way to sign in; write passkey, wallet or password`},
+		{[]Rule{{SignedIn: true, With: []authcore.Method{"sms"}}}, `policy: rule 1: with "sms": there is no such way to sign in; write passkey, wallet, password or key`},
 		{[]Rule{{SignedIn: true, With: []authcore.Method{"passkey", "passkey"}}}, `policy: rule 1: with passkey is named twice; name it once`},
 		{[]Rule{{Roles: []string{""}}}, `policy: rule 1: a role is empty; write its name`},
 		{[]Rule{{Roles: []string{"a,b"}}}, `policy: rule 1: role "a,b": a role is of printable ASCII characters without space and comma`},

@@ -20,7 +20,8 @@ type Rule struct {
 	SignedIn bool     // everybody who is signed in
 	Roles    []string // who has one of these roles
 	// Users are usernames, confirmed e-mail addresses, and linked wallets: a plain key as 0x and 40 hex digits, a contract
-	// as eip155:<chain>:0x…. All are compared without case. A subject is none of them: people choose their usernames, and
+	// as eip155:<chain>:0x…. All are compared without case. So are not keys of Solana wallets and of programs, which are
+	// written as their credentials' keys: solana:…, ed25519:… or ml-dsa-65:…. A subject is none of them: people choose their usernames, and
 	// could choose somebody else's subject.
 	Users []string
 
@@ -48,6 +49,7 @@ type compiled struct {
 	usernames    []string // in lower case, as the next two
 	emails       []string
 	wallets      []string
+	keys         []string // of wallets and programs, whose case counts
 	methods      []string
 	from         []netip.Prefix
 	with         []authcore.Method
@@ -166,9 +168,9 @@ func checkWho(rule Rule) error {
 	}
 	for i, method := range rule.With {
 		switch method {
-		case authcore.Passkey, authcore.Wallet, authcore.Password:
+		case authcore.Passkey, authcore.Wallet, authcore.Password, authcore.ProgramKey:
 		default:
-			return fmt.Errorf("with %q: there is no such way to sign in; write passkey, wallet or password", method)
+			return fmt.Errorf("with %q: there is no such way to sign in; write passkey, wallet, password or key", method)
 		}
 		if slices.Contains(rule.With[:i], method) {
 			return fmt.Errorf("with %s is named twice; name it once", method)

@@ -13,7 +13,11 @@ import (
 func (c *compiled) addUser(user string) error {
 	name := lowerASCII(user)
 	list := &c.usernames
+	if isKey(user) {
+		name, list = user, &c.keys
+	}
 	switch {
+	case list == &c.keys:
 	case user == "":
 		return fmt.Errorf("a user is empty; write a username, an e-mail address or a wallet address")
 	case strings.Contains(user, "@"):
@@ -59,8 +63,25 @@ func (c *compiled) admits(id *authcore.Identity) bool {
 	// A contract wallet has its chain in the key: its address alone is another account, of whoever has the key of that
 	// address, or deployed a contract to it on another chain.
 	for _, wallet := range id.Wallets {
-		if containsFold(c.wallets, wallet) {
+		if containsFold(c.wallets, wallet) || slices.Contains(c.keys, wallet) {
 			return true
+		}
+	}
+	for _, key := range id.Keys {
+		if slices.Contains(c.keys, key) {
+			return true
+		}
+	}
+	return false
+}
+
+// isKey reports whether a user is named by the key of a Solana wallet or of a program, whose case counts.
+func isKey(user string) bool {
+	for _, kind := range []string{"solana:", "ed25519:", "ml-dsa-65:"} {
+		if name, ok := strings.CutPrefix(user, kind); ok && name != "" {
+			return !strings.ContainsFunc(name, func(r rune) bool {
+				return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+			})
 		}
 	}
 	return false

@@ -38,6 +38,7 @@ type claims struct {
 	Name        string                    `json:"name,omitempty"`
 	Email       string                    `json:"email,omitempty"`
 	Wallets     []string                  `json:"wallets,omitempty"`
+	Keys        []string                  `json:"keys,omitempty"`
 }
 
 // audience is one string where there is one, as most verifiers like it best, else an array (RFC 7519 section 4.1.3).
@@ -60,6 +61,7 @@ func (c *claims) identity() *authcore.Identity {
 		Email:     c.Email,
 		Roles:     c.Roles,
 		Wallets:   c.Wallets,
+		Keys:      c.Keys,
 	}
 	for _, m := range c.Methods {
 		id.Methods = append(id.Methods, authcore.MethodUse{
@@ -102,6 +104,7 @@ func parseClaims(payload []byte) (*claims, error) {
 	c.Name = r.text("name", optional)
 	c.Email = r.text("email", optional)
 	c.Wallets = r.texts("wallets", optional)
+	c.Keys = r.texts("keys", optional)
 	if err := r.finish(); err != nil {
 		return nil, err
 	}

@@ -72,7 +72,7 @@ func (i *Issuer) Access(ctx context.Context, origin string, audience []string, i
 	c.Audience = audience
 	c.ClientID = origin
 	c.Granted = i.granted(id)
-	c.Username, c.Name, c.Email, c.Wallets = id.Username, id.Name, id.Email, id.Wallets
+	c.Username, c.Name, c.Email, c.Wallets, c.Keys = id.Username, id.Name, id.Email, id.Wallets, id.Keys
 	c.MethodTimes = make(map[authcore.Method]int64, len(id.Methods))
 	for _, use := range id.Methods {
 		if _, twice := c.MethodTimes[use.Method]; twice || use.Method == "" || use.Time.Unix() < 0 {
@@ -107,7 +107,7 @@ func (i *Issuer) newClaims(origin string, id *authcore.Identity, now time.Time, 
 		return nil, errors.New("token: identity needs an origin, a subject, a session and a method")
 	}
 	// json.Marshal would replace what is not UTF-8, and so make two roles that differ the same.
-	for _, s := range slices.Concat([]string{origin, id.Subject, id.SessionID, id.Username, id.Name, id.Email}, id.Roles, id.Wallets) {
+	for _, s := range slices.Concat([]string{origin, id.Subject, id.SessionID, id.Username, id.Name, id.Email}, id.Roles, id.Wallets, id.Keys) {
 		if !utf8.ValidString(s) {
 			return nil, errors.New("token: identity is not UTF-8")
 		}
