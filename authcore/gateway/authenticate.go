@@ -198,6 +198,9 @@ func (g *Gateway) renew(ctx context.Context, secret string, now time.Time) (*tic
 		if !g.mayUse(s) || g.realm.State.isEnded(s.ID) {
 			return nil, authcore.ErrSessionNotFound
 		}
+		if err := g.realm.recheck(ctx, s); err != nil {
+			return nil, err
+		}
 		id, access, expires, err := g.access(ctx, s)
 		if err != nil {
 			return nil, err

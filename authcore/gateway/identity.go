@@ -50,11 +50,11 @@ func grantee(to string) (string, error) {
 	if key, err := keysign.ParseAccount(to); err == nil {
 		return key.Key(), nil
 	}
-	a, err := wallet.ParseAddress(to)
+	a, err := wallet.ParseAccount(to)
 	if err != nil {
 		return "", fmt.Errorf("%q is neither an e-mail address, an Ethereum address nor a key (solana:…, ed25519:… or ml-dsa-65:…): %w", to, err)
 	}
-	return a.String(), nil
+	return a.Key(), nil
 }
 
 // emails reports whether anything is granted to a mailbox.
@@ -118,6 +118,9 @@ func (r *Realm) identityOf(ctx context.Context, s authcore.Session) (*authcore.I
 	id := &authcore.Identity{
 		Subject: u.ID, SessionID: s.ID, Username: u.Username, Name: u.Name, Email: u.Email,
 		Methods: slices.Clone(s.Methods),
+	}
+	for i := range id.Methods {
+		id.Methods[i].Proof = "" // it can be large, and is nobody's to know
 	}
 	r.fill(id, u, creds)
 	return id, nil

@@ -157,5 +157,5 @@ func (g *Gateway) signStepUpKey(w http.ResponseWriter, r *http.Request, v *visit
 	if err != nil {
 		return err
 	}
-	return g.stepUpWith(w, r, v, v.method, key)
+	return g.stepUpWith(w, r, v, authcore.MethodUse{Method: v.method}, key)
 }

@@ -64,6 +64,8 @@ var answers = []struct {
 	is error
 	*Error
 }{
+	// No verdict either, and so before all those.
+	{wallet.ErrRPCUnavailable, &Error{Status: http.StatusServiceUnavailable, Code: "rpc_unavailable", Detail: "The chain of this wallet cannot be asked now. Try again in a moment."}},
 	{authcore.ErrUnavailable, unavailable(nil).Error},
 	{wallet.ErrInvalidAddress, &Error{Status: http.StatusBadRequest, Code: "invalid_address", Detail: "This is not the address of a wallet."}},
 	{wallet.ErrChainNotAllowed, &Error{Status: http.StatusBadRequest, Code: "chain_not_allowed", Detail: "Wallets on this chain cannot sign in here."}},
@@ -112,6 +114,9 @@ func asError(err error) *Error {
 	for _, a := range answers {
 		if errors.Is(err, a.is) {
 			e = a.because(err)
+			if errors.Is(err, wallet.ErrChainNotChecked) {
+				e.reason = "chain_not_checked"
+			}
 			var weak *password.WeakError
 			if errors.As(err, &weak) {
 				e.reason = weak.Reason

@@ -68,6 +68,9 @@ type WalletConfig struct {
 	Statement    string        // printable ASCII of ERC-4361; default "Sign in."
 	ChallengeTTL time.Duration // default 60 s
 	Chains       []uint64      // chain ids; none: any
+	// Contracts asks wallets that are contracts; nil: these cannot sign in. It is the caller's to close.
+	Contracts *wallet.Contracts
+	Recheck   time.Duration // how often the contract wallet of a session is asked again; default 1 h
 	Solana       string        // the cluster whose wallets sign in too, "mainnet" say; empty: they do not
 }
 
@@ -106,6 +109,8 @@ type Realm struct {
 	passkeys  *passkey.Ceremonies // nil: off
 	passwords *password.Passwords // nil: no mail; it confirms addresses also where passwords are off
 	grants    grants
+
+	recheckEach time.Duration // see WalletConfig.Recheck
 	hasKey    atomic.Bool // there was a signing key once
 }
 
@@ -169,10 +174,14 @@ func NewRealm(c RealmConfig) (*Realm, error) {
 		return nil, err
 	}
 	r.sessions = &session.Sessions{Store: c.Stores.Sessions, Idle: c.Idle, Absolute: c.Absolute, Refresh: c.RefreshToken, Now: c.Now, Rand: c.Rand}
+	r.recheckEach = time.Hour
 	if w := c.Wallet; w != nil {
+		if r.recheckEach = cmp.Or(w.Recheck, r.recheckEach); r.recheckEach < time.Minute {
+			return nil, fmt.Errorf("gateway: recheck is %v; write one minute or more", w.Recheck)
+		}
 		r.wallet = &wallet.SignIn{
 			Challenges: c.Challenges.Challenges, Statement: cmp.Or(w.Statement, "Sign in."), TTL: cmp.Or(w.ChallengeTTL, time.Minute),
-			Chains: w.Chains, Now: c.Now, Rand: c.Rand,
+			Chains: w.Chains, Contracts: w.Contracts, Now: c.Now, Rand: c.Rand,
 		}
 		if err := r.wallet.Validate(); err != nil {
 			return nil, err

@@ -34,6 +34,9 @@ func (g *Gateway) refreshTokens(w http.ResponseWriter, r *http.Request, _ *visit
 		err = errInvalidGrant
 	}
 	if err == nil {
+		err = g.realm.recheck(ctx, s)
+	}
+	if err == nil {
 		id, access, expires, failed := g.access(ctx, s)
 		if err = failed; err == nil {
 			if _, refresh, err = g.realm.sessions.Refreshed(ctx, refresh); err == nil {

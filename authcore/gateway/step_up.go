@@ -48,18 +48,19 @@ func (g *Gateway) signStepUpChallenge(w http.ResponseWriter, r *http.Request, v 
 		return errNotFound
 	}
 	account, err := g.realm.wallet.Finish(ctx, wallet.Answer{
-		Origin: g.origin.text, Subject: v.subject(), StepUp: true, Message: message, Signature: signature,
+		Origin: g.origin.text, Subject: v.subject(), Client: clientKey(g.realm.ClientIP(r)), StepUp: true,
+		Message: message, Signature: signature,
 	})
 	if err != nil {
 		return err
 	}
-	return g.stepUpWith(w, r, v, authcore.Wallet, account.Key())
+	return g.stepUpWith(w, r, v, authcore.MethodUse{Method: authcore.Wallet, Proof: account.Proof}, account.Key())
 }
 
 // stepUpWith steps up with a wallet or a key that was just proved, where it is one of the account.
-func (g *Gateway) stepUpWith(w http.ResponseWriter, r *http.Request, v *visitor, kind authcore.Method, key string) error {
+func (g *Gateway) stepUpWith(w http.ResponseWriter, r *http.Request, v *visitor, use authcore.MethodUse, key string) error {
 	ctx := r.Context()
-	c, err := g.realm.Stores.Credentials.CredentialByKey(ctx, kind, key)
+	c, err := g.realm.Stores.Credentials.CredentialByKey(ctx, use.Method, key)
 	switch {
 	// One answer for a wallet of somebody else and of nobody: it is none of this account, and more is not to be told.
 	case errors.Is(err, authcore.ErrCredentialNotFound), err == nil && c.UserID != v.subject():
@@ -70,7 +71,7 @@ func (g *Gateway) stepUpWith(w http.ResponseWriter, r *http.Request, v *visitor,
 	if err := g.realm.useCredential(ctx, c); err != nil {
 		return err
 	}
-	return g.stepUp(w, r, v, c.UserID, authcore.MethodUse{Method: kind})
+	return g.stepUp(w, r, v, c.UserID, use)
 }
 
 // requestStepUp is POST step-up/authentication/request.

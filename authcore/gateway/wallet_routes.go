@@ -93,7 +93,7 @@ func (g *Gateway) signChallenge(w http.ResponseWriter, r *http.Request, v *visit
 		return errNotFound
 	}
 	account, err := g.realm.wallet.Finish(r.Context(), wallet.Answer{
-		Origin: g.origin.text, Subject: v.subject(), Message: message, Signature: signature,
+		Origin: g.origin.text, Subject: v.subject(), Client: clientKey(g.realm.ClientIP(r)), Message: message, Signature: signature,
 	})
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func (g *Gateway) signChallenge(w http.ResponseWriter, r *http.Request, v *visit
 	if err != nil {
 		return err
 	}
-	return g.signIn(w, r, v, userID, authcore.MethodUse{Method: authcore.Wallet}, end)
+	return g.signIn(w, r, v, userID, authcore.MethodUse{Method: authcore.Wallet, Proof: account.Proof}, end)
 }
 
 // ownerOf answers whose a proved credential is, after adding it to the account of whoever is signed in.

@@ -55,3 +55,21 @@ func (a Account) Key() string {
 	}
 	return "eip155:" + strconv.FormatUint(a.ChainID, 10) + ":" + a.Address.String()
 }
+
+// ParseAccount reads the address of a plain key, as ParseAddress does, or a contract wallet as Key writes it:
+// "eip155:<chain>:<address>".
+func ParseAccount(s string) (Account, error) {
+	var account Account
+	address := s
+	if rest, ok := strings.CutPrefix(s, "eip155:"); ok {
+		chain, rest, _ := strings.Cut(rest, ":")
+		id, err := strconv.ParseUint(chain, 10, 64)
+		if err != nil || strconv.FormatUint(id, 10) != chain || id == 0 {
+			return Account{}, fmt.Errorf("wallet: parse account: not eip155:<chain id>:<address>: %w", ErrInvalidAddress)
+		}
+		account.ChainID, address = id, rest
+	}
+	var err error
+	account.Address, err = ParseAddress(address)
+	return account, err
+}
