@@ -21,4 +21,7 @@ func (e *Error) Error() string {
 	return e.Code
 }
 
+// Reason tells in a word for programs why, where the code has several reasons; else it is "".
+func (e *Error) Reason() string { return e.reason }
+
 func (e *Error) Unwrap() error { return e.Err }

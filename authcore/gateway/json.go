@@ -31,9 +31,22 @@ type object struct {
 
 // readObject reads the body of a request. Its errors are refusals.
 func readObject(w http.ResponseWriter, r *http.Request) (*object, error) {
-	if !isJSON(r.Header["Content-Type"]) {
+	if !isKind(r.Header["Content-Type"], "application/json") {
 		return nil, errMediaType
 	}
+	b, err := readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	m, err := parseObject(b)
+	if err != nil {
+		return nil, errInvalidRequest.because(err)
+	}
+	return &object{members: m}, nil
+}
+
+// readBody reads the body of a request, of whatever kind. Its errors are refusals.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.ContentLength > maxBody {
 		return nil, errTooLarge
 	}
@@ -51,21 +64,17 @@ func readObject(w http.ResponseWriter, r *http.Request) (*object, error) {
 	case err != nil:
 		return nil, errInvalidRequest.because(err)
 	}
-	m, err := parseObject(b)
-	if err != nil {
-		return nil, errInvalidRequest.because(err)
-	}
-	return &object{members: m}, nil
+	return b, nil
 }
 
-// isJSON accepts application/json, with no parameter but charset=utf-8. That a page of another origin cannot send it
+// isKind accepts one content type, with no parameter but charset=utf-8. That a page of another origin cannot send JSON
 // without asking first (W3C Fetch, CORS-safelisted request header) is a second lock on the door of checkSender.
-func isJSON(lines []string) bool {
+func isKind(lines []string, wanted string) bool {
 	if len(lines) != 1 {
 		return false
 	}
 	kind, params, err := mime.ParseMediaType(lines[0])
-	if err != nil || kind != "application/json" {
+	if err != nil || kind != wanted {
 		return false
 	}
 	for name, value := range params {

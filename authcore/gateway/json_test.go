@@ -136,8 +136,8 @@ func TestContentType(t *testing.T) {
 		{[]string{"application/json", "text/plain"}, false},
 		{[]string{"text/plain; application/json"}, false},
 	} {
-		if got := isJSON(c.in); got != c.ok {
-			t.Errorf("isJSON(%q) = %v", c.in, got)
+		if got := isKind(c.in, "application/json"); got != c.ok {
+			t.Errorf("isKind(%q) = %v", c.in, got)
 		}
 	}
 }

@@ -166,12 +166,14 @@ func (g *Gateway) setErrorHeaders(h http.Header, e *Error) {
 // (RFC 9457) to a program. Errors that are no *Error are told as 503 without their text; the cause goes to the log.
 func (g *Gateway) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	e := asError(err)
-	g.logError(r, e)
+	id := g.realm.RequestID(r)
+	g.logError(r, e, id)
 	setOwnHeaders(w.Header())
 	g.setErrorHeaders(w.Header(), e)
 	if g.site.Pages != nil && g.isNavigation(r) {
 		p := g.page("error", e.Status, e.identity)
-		p.ReturnTo, p.Problem = g.safeReturn(g.realm.RequestURI(r)), e
+		p.ReturnTo, p.Problem, p.RequestID = g.safeReturn(g.realm.RequestURI(r)), e, id
+		w.Header()["X-Request-Id"] = []string{id} // for access logs
 		err := g.site.Pages.ServePage(w, r, p)
 		if err == nil {
 			return
@@ -191,13 +193,13 @@ func (g *Gateway) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 	}{"about:blank", http.StatusText(e.Status), e.Status, e.Code, e.Detail, e.reason, e.signal})
 }
 
-// logError tells the operator what the client is not told. Refusals are what a gateway is for; only failures stand out.
-func (g *Gateway) logError(r *http.Request, e *Error) {
+// logError tells the operator what the client is not told; id is what an error page names. Refusals are what a gateway is for; only failures stand out.
+func (g *Gateway) logError(r *http.Request, e *Error, id string) {
 	level := slog.LevelDebug
 	if e.Status >= 500 && !errors.Is(r.Context().Err(), context.Canceled) {
 		level = slog.LevelWarn
 	}
-	attrs := []slog.Attr{slog.Int("status", e.Status), slog.String("code", e.Code), slog.String("client", g.realm.ClientIP(r).String())}
+	attrs := []slog.Attr{slog.Int("status", e.Status), slog.String("code", e.Code), slog.String("client", g.realm.ClientIP(r).String()), slog.String("request_id", id)}
 	if e.Err != nil {
 		attrs = append(attrs, slog.String("cause", e.Err.Error()))
 	}

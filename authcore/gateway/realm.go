@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -48,6 +49,8 @@ type RealmConfig struct {
 	ClientIP func(*http.Request) netip.Addr
 	// RequestURI answers the target as the browser sent it, before any rewrite; default: that of r.URL.
 	RequestURI func(*http.Request) string
+	// RequestID answers what error pages and the log call a request, the same each time; default: something random.
+	RequestID func(*http.Request) string
 	// Leaving reports whether this instance is about to end: health/ready then says so to balancers, and all else goes on.
 	// Default: never.
 	Leaving  func() bool
@@ -133,6 +136,9 @@ func NewRealm(c RealmConfig) (*Realm, error) {
 	}
 	if c.RequestURI == nil {
 		c.RequestURI = func(r *http.Request) string { return r.URL.RequestURI() }
+	}
+	if c.RequestID == nil {
+		c.RequestID = func(*http.Request) string { return rand.Text() }
 	}
 	c.Idle = cmp.Or(c.Idle, 12*time.Hour)
 	c.Absolute = cmp.Or(c.Absolute, 7*24*time.Hour)

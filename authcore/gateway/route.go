@@ -110,6 +110,13 @@ func (g *Gateway) addPages(routes map[string]route) {
 	for _, name := range names {
 		routes[name] = route{get: g.showPage(name)}
 	}
+	if slices.Contains(g.site.Methods, authcore.Password) {
+		in := g.observed(authcore.Password, g.limited(g.signInPassword))
+		stepUp := g.observed(authcore.Password, g.limited(g.stepUpPassword))
+		routes["sign-in"] = route{get: g.showPage("sign-in"), post: g.form("sign-in", either(stepUp, in))}
+		routes["register"] = route{get: g.showPage("register"), post: g.form("register", g.limited(g.registerPassword))}
+		routes["forgot"] = route{get: g.showPage("forgot"), post: g.form("forgot", g.limited(g.forgotPassword))}
+	}
 	routes["account"] = route{get: g.showAccount}
 	routes["assets/*"] = route{get: g.showAsset}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
@@ -73,6 +74,12 @@ func (g *Gateway) signOut(w http.ResponseWriter, r *http.Request, v *visitor) er
 		if err := g.realm.endSessions(r.Context(), sid); err != nil {
 			return err
 		}
+	}
+	if g.isNavigation(r) { // a form, without JavaScript
+		to := g.site.Path + "/sign-in?return_to=" + url.QueryEscape(g.safeReturn(r.URL.Query().Get("return_to"))) + "#signed-out"
+		w.Header()["Location"] = []string{to}
+		w.WriteHeader(http.StatusSeeOther)
+		return nil
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil

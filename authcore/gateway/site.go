@@ -48,7 +48,11 @@ type Page struct {
 	Methods  []authcore.Method // those offered
 	ReturnTo string            // where to go after sign-in: a safe path on this origin
 	Identity *authcore.Identity
-	Problem  *Error // for "error"
+	Problem  *Error // for "error", and for a form that was refused
+
+	RequestID string // for "error": by which the request is found in logs
+	Email     string // as it was entered into a form that is shown once more
+	Sent      bool   // whether a mail to Email was asked for by a form, and is on its way if there is an account
 
 	Registration bool // whether strangers may open an account
 	ByGrant      bool // whether holders of some e-mail addresses may, where Registration is false

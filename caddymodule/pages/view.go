@@ -64,6 +64,10 @@ func (v *view) Say(key string, places ...string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("no text %q", key)
 	}
+	return v.fill(text, places...)
+}
+
+func (v *view) fill(text string, places ...string) (string, error) {
 	if v.Dir == "rtl" {
 		places = isolated(places)
 	}
@@ -82,6 +86,46 @@ func isolated(places []string) []string {
 
 // Time is a time for readers whose browser does not put it in their own way.
 func (v *view) Time(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// NoScript answers the text for who is here without JavaScript.
+func (v *view) NoScript() string {
+	switch {
+	case !v.Offers(authcore.Password):
+		return "noscript"
+	case len(v.Methods) > 1:
+		return "noscriptPassword"
+	}
+	return ""
+}
+
+// ofRefusals are the texts of scripts by what is wrong with a form, which without scripts is told by the page itself.
+var ofRefusals = map[string]string{
+	"invalid_credentials": "passwordOrEmailWrong", "invalid_email": "emailInvalid", "invalid_request": "nameInvalid",
+	"registration_closed": "emailClosed", "account_disabled": "accountDisabled",
+	"too_short": "passwordTooShort", "too_long": "passwordTooLong", "common": "passwordCommon", "site": "passwordSite",
+}
+
+// Refused answers what is wrong with a form that was sent without JavaScript, or "".
+func (v *view) Refused() (string, error) {
+	if v.Problem == nil || v.Name == "error" {
+		return "", nil
+	}
+	key := ofRefusals[v.Problem.Code]
+	switch {
+	case v.Problem.Reason() != "":
+		key = ofRefusals[v.Problem.Reason()]
+	case v.Identity != nil && v.Problem.Code == "invalid_credentials":
+		key = "passwordWrong"
+	}
+	if key == "" {
+		key = "unexpected"
+	}
+	text, ok := v.words.Script[key]
+	if !ok {
+		return "", fmt.Errorf("no text %q", key)
+	}
+	return v.fill(text, "site", v.Site, "n", strconv.Itoa(v.MinLength))
+}
 
 // Data is what the scripts of the page are told.
 func (v *view) Data() any {

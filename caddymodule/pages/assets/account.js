@@ -3,7 +3,7 @@
 import { locales, say, signOut, tabs, tell } from './page.js';
 
 for (const button of document.querySelectorAll('[data-sign-out]')) {
-	button.addEventListener('click', () => signOut(button));
+	button.addEventListener('click', (event) => signOut(button, event));
 }
 
 // What this page says of the account is over when that is signed out, or changed, in another tab. This asks for the page

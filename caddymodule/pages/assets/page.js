@@ -81,7 +81,8 @@ function inWords(retryAfter) {
 
 // signOut ends the session and goes to the sign-in page, which tells of it (see the fragment) and leads back to where
 // this page would.
-export async function signOut(button) {
+export async function signOut(button, event) {
+	event.preventDefault(); // of the form, which is for browsers without scripts
 	if (button.ariaBusy === 'true') return;
 	button.ariaBusy = 'true';
 	tell(say('signingOut'), 'busy');

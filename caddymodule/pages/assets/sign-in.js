@@ -13,7 +13,7 @@ const page = attempts(document.querySelector('main'), data.user
 goOn();
 
 for (const button of document.querySelectorAll('[data-sign-out]')) {
-	button.addEventListener('click', () => signOut(button));
+	button.addEventListener('click', (event) => signOut(button, event));
 }
 
 if (location.hash === '#signed-out') {
