@@ -104,7 +104,7 @@ set_up() {
 
 formatted() {
 	local unformatted
-	unformatted=$(gofumpt -l authcore caddymodule)
+	unformatted=$(gofumpt -l authcore caddymodule testdata/chain)
 	[ -z "$unformatted" ] || { printf 'not gofumpt-clean:\n%s\n' "$unformatted"; return 1; }
 }
 
@@ -113,6 +113,17 @@ go_tests() {
 	# The second instance of the program, under test in caddymodule/endtoend, is built with the race detector too.
 	AUTHGATE_FULL=1 go test -race -timeout 20m -json ./... | node testdata/gotest.mjs "$counts"
 }
+
+# chain_tests runs what needs a chain of go-ethereum, in a module of its own; where the requirements of the gateway changed,
+# `go mod tidy` there follows. All of it with the race detector, so that go-ethereum is compiled once.
+chain_tests() (
+	[ -d ../shared/vectors ] || { echo 'it needs ../shared/vectors, which is not there'; return; }
+	cd testdata/chain
+	export GOFLAGS=-race
+	go vet ./...
+	staticcheck ./...
+	go test -json -bench . -benchtime 1x ./... | node ../gotest.mjs "$counts"
+)
 
 # benchmarks runs each once, to see that it works; one that was skipped fails the run.
 benchmarks() {
@@ -154,6 +165,7 @@ step 'staticcheck' staticcheck ./...
 step 'build without cgo' env CGO_ENABLED=0 go build -o "$cache/caddy" ./caddymodule/cmd/caddy
 step 'build what xcaddy.json says' go run ./caddymodule/cmd/build
 step 'Go tests, race detector on' go_tests
+step 'contract wallets on a chain, race detector on' chain_tests
 step 'benchmarks, once each' benchmarks
 step 'fuzz' fuzz
 step 'end to end: API and pages' end_to_end
