@@ -29,6 +29,7 @@ func (Admin) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: command.UserShowPath, Handler: operate(showUser)},
 		{Pattern: command.UserUnlockPath, Handler: operate(unlockUser)},
+		{Pattern: command.ExplainPath, Handler: operate(explainRequest)},
 		{Pattern: command.BackupPath, Handler: caddy.AdminHandlerFunc(backUp)},
 	}
 }
@@ -101,7 +102,9 @@ func operateStatus(err error) int {
 		return http.StatusServiceUnavailable
 	case errors.Is(err, authcore.ErrUserNotFound):
 		return http.StatusNotFound
-	case errors.Is(err, gateway.ErrAmbiguousUser):
+	case errors.Is(err, gateway.ErrQuestion):
+		return http.StatusBadRequest
+	case errors.Is(err, gateway.ErrAmbiguousUser), errors.Is(err, gateway.ErrNoSite):
 		return http.StatusConflict
 	}
 	return http.StatusInternalServerError
