@@ -218,8 +218,12 @@ func (a *App) dryRealm() (*gateway.Realm, error) {
 
 // Start opens the stores where a first start finds them. It has no configuration to fall back to, so it begins closed where
 // it does not, and opens when it can.
+//
+// Sending mails and hearing other instances begin at once: each needs one store only, and waits for that by itself.
 func (a *App) Start() error {
 	a.working.Go(a.work)
+	a.working.Go(a.sendMails)
+	a.working.Go(func() { a.realm.Listen(a.ctx) })
 	return nil
 }
 
@@ -250,8 +254,6 @@ func (a *App) work() {
 		}
 	}
 	a.logger.Debug("stores are ready")
-	a.working.Go(a.sendMails)
-	a.working.Go(func() { a.realm.Listen(a.ctx) })
 	each := time.NewTicker(time.Minute)
 	defer each.Stop()
 	for {

@@ -67,7 +67,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.logger = ctx.Slogger()
-	site.Pages, site.Identified = sitePages(), identified
+	site.Pages, site.Identified, site.Owner = sitePages(), identified, h
 	if err := app.(*App).checkMethods(h.Methods); err != nil {
 		return fmt.Errorf("methods: %w", err)
 	}
@@ -151,28 +151,30 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 }
 
 // handle lets the gateway of the configuration in force decide. Where that has just become another one, a request may still
-// come here, over a connection that was opened before; it must not meet the rules from before.
+// come here, over a connection that was opened before; it must not meet the rules from before, and is a visit of the
+// configuration whose stores it uses.
 func (h *Handler) handle(w http.ResponseWriter, r *http.Request, next gateway.Next) error {
-	if !h.visits.begin() {
+	g, visits := h.gateway, h.visits
+	for !visits.begin() {
 		current, ok := h.gateway.Current()
-		if !ok {
+		if !ok || current == g {
 			// Not by an error route, which would get the request as it came.
 			identified(r, nil)
 			w.Header().Set("Connection", "close")
 			h.gateway.WriteError(w, r, gateway.ErrReplaced)
 			return nil
 		}
-		return current.Handle(w, r, next)
+		g, visits = current, current.Owner().(*Handler).visits
 	}
 	left := false
 	leave := func() {
 		if !left {
 			left = true
-			h.visits.leave()
+			visits.leave()
 		}
 	}
 	defer leave()
-	return h.gateway.Handle(w, r, func(w http.ResponseWriter, r *http.Request) error {
+	return g.Handle(w, r, func(w http.ResponseWriter, r *http.Request) error {
 		leave()
 		return next(w, r)
 	})

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 )
@@ -100,5 +101,21 @@ func TestReloadKeepsTheHasher(t *testing.T) {
 	h.load(h.open()+mail+"rate_limit 1000 1m\n", plain)
 	if after := counted.hashing.hasher.Load(); before == nil || after != before {
 		t.Errorf("the hasher is %p and was %p", after, before)
+	}
+}
+
+// Mail needs the store of accounts only: that challenges cannot be kept is no reason to let it wait.
+func TestMailNeedsNoChallengeStore(t *testing.T) {
+	h := newHouse(t)
+	counted.mails.MailWaiting(99, 0)
+	h.load(h.open()+"challenge_store redis redis://127.0.0.1:1\nmail {\nfrom auth@example.com\nsmtp localhost:1\n}\n", plain)
+	looked := time.NewTicker(10 * time.Millisecond)
+	defer looked.Stop()
+	for deadline := time.After(10 * time.Second); gathered(t, counted)["caddy_authgate_mails_waiting{}"] != 0; {
+		select {
+		case <-looked.C:
+		case <-deadline:
+			t.Fatal("nobody looks into the outbox")
+		}
 	}
 }

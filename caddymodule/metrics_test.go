@@ -35,7 +35,7 @@ func gathered(t *testing.T, m *metrics) map[string]float64 {
 				labels = append(labels, label.GetValue())
 			}
 			name := family.GetName() + "{" + strings.Join(labels, ",") + "}"
-			counts[name] = metric.GetCounter().GetValue() + float64(metric.GetHistogram().GetSampleCount())
+			counts[name] = metric.GetCounter().GetValue() + metric.GetGauge().GetValue() + float64(metric.GetHistogram().GetSampleCount())
 		}
 	}
 	return counts

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -78,5 +79,39 @@ func TestOldConfigurationObeysTheNewOne(t *testing.T) {
 	h.load(h.open(), "respond bare\n")
 	if header := ask("/b/x", 503); header.Get("Retry-After") == "" || header.Get("Connection") != "close" {
 		t.Errorf("got %v, want when to try again, and the end of the connection", header)
+	}
+}
+
+// A request that an old connection brings is judged by the gateway of the new configuration, with its stores: those must not
+// be closed by a further reload while it is under way.
+func TestOldConnectionsVisitTheNewConfiguration(t *testing.T) {
+	h := newHouse(t)
+	h.load(h.open(), plain)
+	old := h.server()
+	h.load(h.open(), plain)
+	app, err := runningApp()
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, client := io.Pipe()
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		r := httptest.NewRequest("POST", "/auth/challenge/create", body)
+		r.Host = fmt.Sprintf("localhost:%d", h.port)
+		r.Header.Set("Content-Type", "application/json")
+		old.ServeHTTP(httptest.NewRecorder(), r)
+	}()
+	// Who takes the body is in the middle of the request.
+	if _, err := client.Write([]byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	if n := app.visits.n.Load(); n != 1 {
+		t.Errorf("%d visits of the new configuration, want 1", n)
+	}
+	client.Close()
+	<-answered
+	if n := app.visits.n.Load(); n != 0 {
+		t.Errorf("%d visits afterwards, want 0", n)
 	}
 }

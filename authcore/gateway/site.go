@@ -19,6 +19,7 @@ type Site struct {
 	Pages            Pages // sign-in page and the like; default: none, the routes of pages answer 404
 	// Identified is told who a request is (nil: signed out) after it was authenticated and before it is judged.
 	Identified func(*http.Request, *authcore.Identity)
+	Owner      any // whatever made the gateway, for Gateway.Owner; may be nil
 }
 
 // Header is an identity header: its value is a template with placeholders {subject} {username} {name} {email} {roles}

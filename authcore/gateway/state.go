@@ -213,6 +213,9 @@ func (g *Gateway) Current() (*Gateway, bool) {
 	return doors[0], true
 }
 
+// Owner is what the configuration of the site says it is.
+func (g *Gateway) Owner() any { return g.site.Owner }
+
 func (s *State) clean(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
