@@ -39,7 +39,7 @@ func viewAccount(a gateway.Account) command.User {
 	}
 	for _, c := range a.Credentials {
 		m := command.Method{Kind: string(c.Kind), Name: c.Name, Created: c.Created, LastUsed: c.LastUsed}
-		if c.Kind == authcore.Wallet {
+		if c.Kind == authcore.Wallet || c.Kind == authcore.ProgramKey {
 			m.Name = c.Key
 		}
 		u.Methods = append(u.Methods, m)

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-authgate/authgate/authcore/gateway"
+	"github.com/caddy-authgate/authgate/authcore/keysign"
 	"github.com/caddy-authgate/authgate/authcore/mail"
 )
 
@@ -29,6 +30,8 @@ type App struct {
 	Session SessionOptions `json:"session,omitzero"`
 	// Sign-in with an Ethereum wallet. It is on by default.
 	Wallet WalletOptions `json:"wallet,omitzero"`
+	// Kinds of plain keys with which programs may sign in: "ed25519" and "ml-dsa-65". Default: none.
+	Keys []keysign.Kind `json:"keys,omitempty"`
 	// Passkeys. They are on by default, on sites whose origin can have them.
 	Passkey *PasskeyOptions `json:"passkey,omitempty"`
 	// Sign-in with an e-mail address and a password. It is on where mail is configured.
@@ -54,7 +57,7 @@ type App struct {
 type Grant struct {
 	// The role.
 	Role string `json:"role"`
-	// Wallet addresses and e-mail addresses.
+	// Wallet addresses, keys and e-mail addresses.
 	To []string `json:"to"`
 }
 
@@ -82,6 +85,8 @@ type WalletOptions struct {
 	ChallengeTTL caddy.Duration `json:"challenge_ttl,omitempty"`
 	// Chain ids that are accepted. Default: any.
 	Chains []uint64 `json:"chains,omitempty"`
+	// The cluster ("mainnet", "testnet" or "devnet") whose Solana wallets sign in too. Default: they do not.
+	Solana string `json:"solana,omitempty"`
 }
 
 // PasskeyOptions configure passkeys (WebAuthn). Where they are configured, a site whose origin cannot have any is an error,
@@ -197,8 +202,10 @@ func (a *App) realmConfig() (gateway.RealmConfig, error) {
 	if !a.Wallet.Off {
 		config.Wallet = &gateway.WalletConfig{
 			Statement: a.Wallet.Statement, ChallengeTTL: time.Duration(a.Wallet.ChallengeTTL), Chains: a.Wallet.Chains,
+			Solana: a.Wallet.Solana,
 		}
 	}
+	config.Keys = a.Keys
 	var err error
 	config.Passkey, err = a.Passkey.config()
 	a.addMailed(&config)

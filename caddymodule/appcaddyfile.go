@@ -10,6 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/caddy-authgate/authgate/authcore/keysign"
 )
 
 // parseApp reads the global option.
@@ -59,8 +61,10 @@ func parseApp(d *caddyfile.Dispenser, before any) (any, error) {
 //			statement     <text>
 //			challenge_ttl <duration>
 //			chains        <chain-id>...
+//			solana        mainnet | testnet | devnet | off
 //		}
 //		wallet     off
+//		keys       <kind>... | off
 //		passkey {
 //			rp_id             <domain>
 //			rp_name           <name>
@@ -111,6 +115,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		option{usage: "grant <role> <address or e-mail>...", min: 2, max: -1, repeat: true, parse: a.parseGrant}.checked(a.check),
 		option{usage: "session { <options> }", block: true, parse: a.parseSession}.checked(a.check),
 		{usage: "wallet { <options> } | off", max: 1, block: true, parse: a.parseWallet},
+		option{usage: "keys <kind>... | off", min: 1, max: -1, parse: a.parseKeys}.checked(a.check),
 		{usage: "passkey { <options> } | off", max: 1, block: true, parse: a.parsePasskey},
 		option{usage: "password { <options> } | off", max: 1, block: true, parse: a.parsePassword}.
 			checked(func() error { return a.Password.check() }).notingPlace(&passwordAt),
@@ -162,7 +167,28 @@ func (a *App) parseWallet(d *caddyfile.Dispenser, args []string) error {
 		textOption(`statement "<text>"`, &a.Wallet.Statement).checked(a.check),
 		durationOption("challenge_ttl", &a.Wallet.ChallengeTTL).checked(a.check),
 		option{usage: "chains <chain-id>...", min: 1, max: -1, parse: a.parseChains}.checked(a.check),
+		option{usage: "solana mainnet | testnet | devnet | off", min: 1, max: 1, parse: a.parseSolana}.checked(a.check),
 	})
+}
+
+func (a *App) parseSolana(_ *caddyfile.Dispenser, args []string) error {
+	if args[0] != "off" {
+		a.Wallet.Solana = args[0]
+	}
+	return nil
+}
+
+func (a *App) parseKeys(d *caddyfile.Dispenser, args []string) error {
+	if slices.Contains(args, "off") {
+		if len(args) > 1 {
+			return d.Errf("keys are off and have kinds; write one of both")
+		}
+		return nil
+	}
+	for _, kind := range args {
+		a.Keys = append(a.Keys, keysign.Kind(kind))
+	}
+	return nil
 }
 
 func (a *App) parseChains(d *caddyfile.Dispenser, args []string) error {

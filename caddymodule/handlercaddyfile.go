@@ -34,7 +34,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	authgate [<matcher>] {
 //		origin        <url>
 //		path          <path>
-//		methods       passkey wallet password
+//		methods       passkey wallet password key
 //		cookie_domain <domain>
 //		allow         anyone | signed_in | role <role>... | user <user>... [<path>...] { … }
 //		deny          [<path>...] { … }

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-authgate/authgate/authcore/keysign"
 	"github.com/caddy-authgate/authgate/authcore/password"
 	"github.com/caddy-authgate/authgate/authcore/policy"
 	"github.com/caddy-authgate/authgate/authcore/wallet"
@@ -26,7 +27,7 @@ type Rule struct {
 	Who string `json:"who,omitempty"`
 	// The roles of which one is enough, for who = "role".
 	Roles []string `json:"roles,omitempty"`
-	// Usernames, e-mail addresses and wallet addresses of which one is enough, for who = "user".
+	// Usernames, e-mail addresses, wallet addresses and keys of which one is enough, for who = "user".
 	Users []string `json:"users,omitempty"`
 	// Paths, "/admin/*" with all below it. None: every path.
 	Paths []string `json:"paths,omitempty"`
@@ -86,6 +87,19 @@ func (r Rule) compiled() (policy.Rule, error) {
 			p.Users[i] = email
 			continue
 		}
+		key, err := keysign.ParseAccount(user)
+		switch kind, _, _ := strings.Cut(user, ":"); {
+		case err == nil: // a whole ML-DSA-65 key is known by its hash
+			p.Users = slices.Clone(p.Users)
+			p.Users[i] = key.Key()
+			continue
+		case kind == "solana" || kind == "ed25519" || kind == "ml-dsa-65":
+			return p, fmt.Errorf("user %s: %w", user, err)
+		}
+		// It would be a username, which anybody could choose.
+		if _, err := keysign.ParseAccount("solana:" + user); err == nil && user != strings.ToLower(user) {
+			return p, fmt.Errorf("user %s is the address of a Solana wallet; write solana:%s", user, user)
+		}
 		if digits := strings.HasPrefix(user, "0x") || strings.HasPrefix(user, "0X"); digits {
 			if _, err := wallet.ParseAddress(user); err != nil {
 				return p, fmt.Errorf("user %s: %w", user, err)
@@ -117,7 +131,7 @@ func (r Rule) compiled() (policy.Rule, error) {
 //	allow anyone | signed_in | role <role>... | user <username, e-mail or address>... [<path>...] {
 //		method <method>...
 //		from   <address or network>...
-//		with   passkey | wallet | password ...
+//		with   passkey | wallet | password | key ...
 //		within <duration>
 //		revocation strict | bounded
 //	}
@@ -157,7 +171,7 @@ func (r *Rule) unmarshal(d *caddyfile.Dispenser, action string, args []string, c
 		listOption("from <address or network>...", &r.From),
 	}
 	if action == "allow" {
-		options = append(options, listOption("with passkey | wallet | password ...", &r.With), durationOption("within", &r.Within),
+		options = append(options, listOption("with passkey | wallet | password | key ...", &r.With), durationOption("within", &r.Within),
 			textOption("revocation strict | bounded", &r.Revocation))
 	}
 	for i := range options {

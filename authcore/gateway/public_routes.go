@@ -49,13 +49,19 @@ func (g *Gateway) showReady(w http.ResponseWriter, r *http.Request, _ *visitor) 
 // page answers what every page is filled with.
 func (g *Gateway) page(name string, status int, id *authcore.Identity) Page {
 	p := Page{
-		Name: name, Status: status, Mount: g.site.Path, Origin: g.origin.text, Methods: g.site.Methods, Identity: id,
+		Name: name, Status: status, Mount: g.site.Path, Origin: g.origin.text, Methods: forPeople(g.site.Methods), Identity: id,
 		Registration: g.realm.OpenRegistration, Mail: g.passwords != nil,
+		Solana: g.offers(authcore.Wallet) && g.realm.Wallet.Solana != "",
 	}
 	if slices.Contains(p.Methods, authcore.Password) {
 		p.ByGrant, p.MinLength = !p.Registration && g.realm.grants.emails(), g.passwords.MinLength
 	}
 	return p
+}
+
+// forPeople leaves out what programs sign in with: no page can offer it.
+func forPeople(methods []authcore.Method) []authcore.Method {
+	return slices.DeleteFunc(slices.Clone(methods), func(m authcore.Method) bool { return m == authcore.ProgramKey })
 }
 
 func (g *Gateway) servePage(w http.ResponseWriter, r *http.Request, p Page) error {

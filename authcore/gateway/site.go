@@ -57,6 +57,7 @@ type Page struct {
 
 	Registration bool // whether strangers may open an account
 	ByGrant      bool // whether holders of some e-mail addresses may, where Registration is false
+	Solana       bool // whether Solana wallets are offered beside those of Ethereum
 	Mail         bool // whether e-mail addresses can be confirmed
 	MinLength    int  // of a new password, in characters; 0 where passwords are off
 }

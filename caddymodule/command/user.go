@@ -24,8 +24,8 @@ type User struct {
 
 // Method is one way in which a user can sign in.
 type Method struct {
-	Kind     string    `json:"kind"`           // "passkey", "wallet" or "password"
-	Name     string    `json:"name,omitempty"` // given by the user, or the address of a wallet
+	Kind     string    `json:"kind"`           // "passkey", "wallet", "password" or "key"
+	Name     string    `json:"name,omitempty"` // given by the user, or the address of a wallet, or a key
 	Created  time.Time `json:"created"`
 	LastUsed time.Time `json:"last_used,omitzero"`
 }

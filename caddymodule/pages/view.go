@@ -29,7 +29,8 @@ type view struct {
 
 // walletView is a linked wallet for people.
 type walletView struct {
-	Address string // EIP-55
+	Key     string // of its credential
+	Address string // EIP-55, or in base 58 of a Solana wallet
 	Chain   string // of a contract wallet; empty for a plain key
 }
 
@@ -135,8 +136,9 @@ func (v *view) Data() any {
 		ReturnTo string            `json:"returnTo"`
 		User     string            `json:"user,omitempty"`    // id of who is signed in
 		Wallets  []string          `json:"wallets,omitempty"` // addresses of who is signed in
+		Solana   bool              `json:"solana,omitempty"`  // wallets of Solana are offered too
 		Text     map[string]string `json:"text"`
-	}{v.Mount, v.Site, v.ReturnTo, v.subject(), v.addresses(), v.words.Script}
+	}{v.Mount, v.Site, v.ReturnTo, v.subject(), v.addresses(), v.Solana, v.words.Script}
 }
 
 func (v *view) subject() string {
@@ -193,7 +195,7 @@ func (v *view) Elsewhere() bool { return v.ReturnTo != "" && v.ReturnTo != "/" }
 // UsernameIsWallet reports whether the username only repeats a wallet, as it does until its owner chooses one.
 func (v *view) UsernameIsWallet() bool {
 	return slices.ContainsFunc(v.Wallets, func(w walletView) bool {
-		return authcore.FoldUsername(w.Address) == authcore.FoldUsername(v.Identity.Username)
+		return authcore.FoldUsername(w.Key) == authcore.FoldUsername(v.Identity.Username)
 	})
 }
 
@@ -208,8 +210,11 @@ func (w walletView) Head() string { return w.Address[:w.half()] }
 func (w walletView) Tail() string { return w.Address[w.half():] }
 
 func (w walletView) half() int {
-	if len(w.Address) == 42 {
+	switch {
+	case len(w.Address) == 42:
 		return 22
+	case strings.HasPrefix(w.Key, "solana:"):
+		return len(w.Address) / 2
 	}
 	return len(w.Address)
 }
@@ -262,20 +267,24 @@ func say(text string, places ...string) (string, error) {
 	return strings.NewReplacer(pairs...).Replace(text), nil
 }
 
-// parseWallet reads a credential key: an address, or eip155:<chain>:<address> of a contract wallet.
+// parseWallet reads a credential key: an address, eip155:<chain>:<address> of a contract wallet, or solana:<address>.
 func parseWallet(key string) walletView {
 	if rest, ok := strings.CutPrefix(key, "eip155:"); ok {
 		if chain, address, ok := strings.Cut(rest, ":"); ok {
-			return walletView{Address: address, Chain: chain}
+			return walletView{Key: key, Address: address, Chain: chain}
 		}
 	}
-	return walletView{Address: key}
+	return walletView{Key: key, Address: strings.TrimPrefix(key, "solana:")}
 }
 
-// shortAddress abbreviates an Ethereum address, and nothing else, the way wallets do: 0x5290…9EE7.
+// shortAddress abbreviates an Ethereum address the way wallets do, 0x5290…9EE7, and other keys likewise, and nothing else.
 func shortAddress(s string) string {
 	if len(s) == 42 && strings.HasPrefix(s, "0x") {
 		return s[:6] + "…" + s[38:]
+	}
+	// People cannot choose a name with a colon.
+	if kind, name, ok := strings.Cut(s, ":"); ok && slices.Contains([]string{"solana", "ed25519", "ml-dsa-65"}, kind) && len(name) > 8 {
+		return kind + ":" + name[:4] + "…" + name[len(name)-4:]
 	}
 	return s
 }

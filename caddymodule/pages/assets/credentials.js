@@ -16,7 +16,8 @@ let credentials = [];
 const day = (time) => new Date(time).toLocaleDateString(locales, { dateStyle: 'medium' });
 const short = (address) => `${address.slice(0, 6)}…${address.slice(-4)}`;
 const walletOf = ({ wallet = '' }) => wallet.split(':').at(-1);
-const nameOf = (c) => c.name || (c.kind === 'wallet' ? short(walletOf(c)) : c.provider || say(c.kind));
+const nameOf = (c) => c.name || (c.kind === 'wallet' ? short(walletOf(c)) : c.key ? shortKey(c.key) : c.provider || say(c.kind));
+const shortKey = (key) => key.replace(/:(.{4}).*(.{4})$/, ' $1…$2');
 
 // show lists what the gateway knows, and tells the browser of it.
 async function show() {
@@ -47,6 +48,7 @@ function item(credential) {
 	find('.name').textContent = name;
 	const what = [say(kind), kind === 'passkey' && provider, kind === 'passkey' && say(synced ? 'synced' : 'oneDevice')];
 	const [, chain] = /^eip155:(\d+):/.exec(credential.wallet) ?? [];
+	if (kind === 'key') what.push(shortKey(credential.key));
 	if (kind === 'wallet') what.push(short(walletOf(credential)), chain && say('contract', { chain }));
 	find('[data-what]').textContent = what.filter((word) => word && word !== name).join(' · ');
 	find('[data-when]').textContent = `${say('added', { date: day(created) })} · ${used ? say('used', { date: day(used) }) : say('neverUsed')}`;

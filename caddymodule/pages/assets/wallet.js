@@ -1,4 +1,5 @@
-// Sign-in with an Ethereum wallet: the gateway writes the message (ERC-4361), the wallet signs it.
+// Sign-in with an Ethereum wallet: the gateway writes the message (ERC-4361), the wallet signs it. A Solana wallet writes it
+// itself where it can (Sign In With Solana), of what the gateway says.
 
 import { common } from './attempts.js';
 import { Refusal } from './page.js';
@@ -26,7 +27,7 @@ export function mount(section, page) {
 			shown.set(wallet.id, item);
 			list.append(item);
 		}
-	});
+	}, page.data.solana);
 
 	function choice(wallet) {
 		const item = template.content.cloneNode(true).firstElementChild;
@@ -42,7 +43,7 @@ export function mount(section, page) {
 			img.src = wallet.icon;
 		}
 		button.addEventListener('click', () => {
-			if (!document.body.hasAttribute('data-busy')) signIn(wallet.provider, name, page.begin(button), page);
+			if (!document.body.hasAttribute('data-busy')) signIn(wallet, name, page.begin(button), page);
 		});
 		return item;
 	}
@@ -50,10 +51,10 @@ export function mount(section, page) {
 	offerHelp(none);
 }
 
-async function signIn(provider, wallet, attempt, page) {
+async function signIn({ provider, solana }, wallet, attempt, page) {
 	let proof;
 	try {
-		proof = await prove(provider, wallet, attempt, page);
+		proof = await (solana ? proveOnSolana(solana, wallet, attempt, page) : prove(provider, wallet, attempt, page));
 		attempt.step(page.say('finishing'));
 		await attempt.finish('challenge/sign', proof);
 	} catch (error) {
@@ -94,6 +95,34 @@ async function prove(provider, wallet, attempt, page) {
 	}
 }
 
+// proveOnSolana asks for everything at once where the wallet can (solana:signIn); else for the account, then for the
+// signature.
+async function proveOnSolana({ features, accounts: known }, wallet, attempt, page) {
+	const isOwn = ({ address }) => !attempt.confirms || (page.data.wallets ?? []).includes(address);
+	let output;
+	if (features['solana:signIn']) {
+		attempt.step(page.say('preparing'));
+		const { signInInput } = await attempt.post('challenge/create', { chain: 'solana' });
+		attempt.step(page.say('signing', { wallet }));
+		[output] = await features['solana:signIn'].signIn(signInInput);
+		attempt.check();
+		if (!isOwn(output.account)) throw new Refusal('wrong_account');
+	} else {
+		attempt.step(page.say('connecting', { wallet }));
+		const { accounts } = await features['standard:connect'].connect();
+		attempt.check();
+		const account = (accounts ?? known)?.find(({ chains }) => chains.some((chain) => chain.startsWith('solana:')));
+		if (typeof account?.address !== 'string') throw new Refusal('invalid_address');
+		if (!isOwn(account)) throw new Refusal('wrong_account');
+		attempt.step(page.say('preparing'));
+		const { challengeMessage } = await attempt.post('challenge/create', { chain: 'solana', address: account.address });
+		attempt.step(page.say('signing', { wallet }));
+		[output] = await features['solana:signMessage'].signMessage({ account, message: new TextEncoder().encode(challengeMessage) });
+	}
+	// What was signed may differ from what was asked for; the gateway judges that.
+	return { challenge: new TextDecoder().decode(output.signedMessage), signature: hexOf(output.signature) };
+}
+
 // ofWallet are the codes of EIP-1193 and JSON-RPC, ofGateway those of the problem bodies; both name a text.
 const ofWallet = {
 	4001: 'declined',
@@ -120,7 +149,7 @@ const ofGateway = {
 // explain answers words, kind and code (see tell) for whatever went wrong.
 function explain(error, wallet, proof, { say }) {
 	if (!(error instanceof Refusal)) {
-		const key = ofWallet[error?.code] ?? ofWallet[error?.data?.originalError?.code] ?? 'walletFailed';
+		const key = ofWallet[error?.code] ?? ofWallet[error?.data?.originalError?.code] ?? (/reject|declin|denied|cancel/i.test(error?.message) ? 'declined' : 'walletFailed');
 		return [say(key, { wallet }), key === 'declined' ? '' : 'bad'];
 	}
 	const { code, when, problem } = error;
@@ -132,7 +161,8 @@ function explain(error, wallet, proof, { say }) {
 	}
 	const key = ofGateway[code] ?? 'unexpected';
 	// The address is what the user sends to whoever runs the site. The gateway wrote it into the message, with its checksum.
-	const address = key === 'registrationClosed' && proof?.challenge.match(/^0x[0-9a-fA-F]{40}$/m)?.[0];
+	const named = proof?.challenge.match(/^0x[0-9a-fA-F]{40}$/m)?.[0] ?? `solana:${proof?.challenge.split('\n')[1]}`;
+	const address = key === 'registrationClosed' && proof && named;
 	return [say(key, { wallet, when }), 'bad', address || ''];
 }
 
@@ -145,7 +175,11 @@ function chainName(id, say) {
 // personal_sign takes the bytes of the text as hex; the text itself would be signed too, but not alike by all wallets
 // where it begins with 0x.
 function hex(text) {
-	return '0x' + Array.from(new TextEncoder().encode(text), (byte) => byte.toString(16).padStart(2, '0')).join('');
+	return hexOf(new TextEncoder().encode(text));
+}
+
+function hexOf(bytes) {
+	return '0x' + Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 // offerHelp fills what is shown where there is no wallet: on a phone, wallets open pages in browsers of their own.
