@@ -8,6 +8,7 @@ type NoticeKind string
 const (
 	NoticeSessionEnded NoticeKind = "session_ended" // the subject is the session's id
 	NoticeUserChanged  NoticeKind = "user_changed"  // the subject is the user's id: roles, wallets, disabled or deleted
+	NoticeKeysChanged  NoticeKind = "keys_changed"  // signing keys count no more; there is no subject
 )
 
 // Notice tells other instances that what they have cached of a subject is not so any more.

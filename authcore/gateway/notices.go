@@ -36,6 +36,10 @@ func (l listener) Heard(n authcore.Notice) {
 		l.forget(n.Subject)
 	case authcore.NoticeUserChanged:
 		l.outdate(n.Subject)
+	case authcore.NoticeKeysChanged:
+		if err := l.readKeys(l.ctx, true); err != nil {
+			l.Logger.Warn("new signing keys could not be read; trying again within a minute", "cause", err.Error())
+		}
 	}
 }
 
