@@ -20,7 +20,6 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
-	"regexp"
 	"strconv"
 
 	"github.com/caddy-authgate/authgate/authcore/gateway"
@@ -56,12 +55,12 @@ var texts = map[string][]string{
 // New answers the pages. It panics where the embedded files are at odds with each other, which the tests rule out.
 func New() *Pages {
 	p := &Pages{pages: map[string]page{}, assets: map[string][]byte{}}
-	base := template.Must(template.New("base.html").ParseFS(files, "templates/base.html", "templates/methods.html", "templates/fields.html"))
+	base := parse(template.New("base.html"), "base.html", "methods.html", "fields.html")
 	dictionary := readDictionary()
 	p.languages = newChooser(dictionary.languages())
 	for name, names := range texts {
 		pg := page{
-			template: template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html")),
+			template: parse(template.Must(base.Clone()), name+".html"),
 			words:    map[string]words{},
 		}
 		for _, tag := range p.languages.tags {
@@ -70,7 +69,7 @@ func New() *Pages {
 		p.pages[name] = pg
 	}
 	for _, f := range must(fs.Glob(files, "assets/*")) {
-		p.assets[path.Base(f)] = lean(must(files.ReadFile(f)))
+		p.assets[path.Base(f)] = lean(f, must(files.ReadFile(f)))
 	}
 	return p
 }
@@ -124,12 +123,28 @@ func (p *Pages) ServeAsset(w http.ResponseWriter, r *http.Request, name string) 
 	}
 }
 
-// inner is what a browser has no use for: comments that have lines of their own, and indentation. No string in the assets
-// spans lines.
-var inner = regexp.MustCompile(`(?m)^[ \t]*(?://.*)?\n|^[ \t]+|^/\*.*\*/\n`)
-
 // lean answers an asset without what only its authors need.
-func lean(asset []byte) []byte { return inner.ReplaceAll(asset, nil) }
+func lean(name string, asset []byte) []byte {
+	switch path.Ext(name) {
+	case ".js":
+		return []byte(leanScript(string(asset)))
+	case ".css":
+		return []byte(leanStyle(string(asset)))
+	}
+	return asset
+}
+
+// parse adds templates to t.
+func parse(t *template.Template, names ...string) *template.Template {
+	for _, name := range names {
+		into := t
+		if name != t.Name() {
+			into = t.New(name)
+		}
+		template.Must(into.Parse(leanTemplate(string(must(files.ReadFile("templates/" + name))))))
+	}
+	return t
+}
 
 func must[T any](v T, err error) T {
 	if err != nil {
