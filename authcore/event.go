@@ -116,6 +116,12 @@ func (e Event) Chain(previous [32]byte) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
+// Seal answers the end of the chain once e, which gets the next number, stands at it.
+func (e Event) Seal(head EventHead) EventHead {
+	e.Number = head.Number + 1
+	return EventHead{Number: e.Number, Hash: e.Chain(head.Hash)}
+}
+
 // writeAll writes texts so that no two lists of texts give the same bytes.
 func writeAll(write func([]byte) (int, error), texts ...string) {
 	var length [8]byte
@@ -134,7 +140,20 @@ type EventQuery struct {
 	Until   time.Time // before
 	Client  string    // from exactly this address
 	Before  int64     // with a smaller number, for the next page; 0: from the newest on
-	Limit   int       // at most so many; default 100
+	Limit   int       // at most so many; default DefaultEvents
+}
+
+// DefaultEvents is how many events a query answers that does not say.
+const DefaultEvents = 100
+
+// Chooses reports whether a sealed event is one that is asked for, whatever the limit.
+func (q EventQuery) Chooses(e Event) bool {
+	return (q.Subject == "" || e.Subject == q.Subject || e.Actor == q.Subject) &&
+		(len(q.Kinds) == 0 || slices.Contains(q.Kinds, e.Kind)) &&
+		(q.Since.IsZero() || !e.Time.Before(q.Since)) &&
+		(q.Until.IsZero() || e.Time.Before(q.Until)) &&
+		(q.Client == "" || e.Client == q.Client) &&
+		(q.Before == 0 || e.Number < q.Before)
 }
 
 // EventHead is where the chain ends.
@@ -153,11 +172,11 @@ type Events interface {
 	// Events answers sealed events, the newest first.
 	Events(ctx context.Context, q EventQuery) ([]Event, error)
 	// WalkEvents tells all sealed events, the oldest first, until f answers an error, and answers that. anchor is the hash
-	// before the first of them: zero, or that of the last one deleted by DeleteEvents.
+	// before the first of them: zero, or that of the last one deleted by DeleteEvents. f must not ask the store.
 	WalkEvents(ctx context.Context, f func(e Event) error) (anchor EventHead, err error)
-	// EventHead answers the end of the chain.
-	EventHead(ctx context.Context) (EventHead, error)
-	// EraseEvents erases what is personal in the events about a user.
+	// EventHead answers the end of the chain, and how many events wait to be sealed.
+	EventHead(ctx context.Context) (head EventHead, waiting int, err error)
+	// EraseEvents erases what is personal in the events about a user, and in those that the user did.
 	EraseEvents(ctx context.Context, userID string) error
 	// DeleteEvents deletes sealed events from before the given time, the oldest first and without gaps, keeps the anchor
 	// for what remains, and answers how many.
