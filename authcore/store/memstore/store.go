@@ -86,7 +86,7 @@ func NewChallengeStores(challenges ChallengesConfig, attempts AttemptsConfig) au
 func (s *Store) Stores() authcore.Stores {
 	return authcore.Stores{
 		Users: s, Credentials: s, Sessions: s, Confirmations: s, Outbox: s, Keys: s, Events: s,
-		Invites: s, Notices: s, Transactions: s, Health: s,
+		Directory: s, Invites: s, Notices: s, Transactions: s, Health: s,
 	}
 }
 

@@ -117,6 +117,8 @@ func dialect() sqlstore.Dialect {
 		LockRow:    " FOR NO KEY UPDATE", // who refers to the row need not wait
 		SkipLocked: " FOR UPDATE SKIP LOCKED",
 		Isolation:  sql.LevelSerializable,
+		Bytewise:   ` COLLATE "C"`,
+		CountUsers: `SELECT CAST(greatest(reltuples, 0) AS bigint) FROM pg_class WHERE oid = CAST('users' AS regclass)`,
 		// Until the end of the transaction nobody else writes a notice. That costs nothing more: NOTIFY takes a lock of its
 		// own for the commit.
 		Ordered:  fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, noticeLock),

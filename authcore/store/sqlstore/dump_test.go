@@ -65,8 +65,9 @@ func openOn(t testing.TB, driver, source string, d Dialect) *Store {
 	return New(Config{DB: db, Dialect: d})
 }
 
-// passing are the tables that a dump leaves out: what is for the moment, and what is about the database itself.
-var passing = []string{"attempts", "challenges", "compatibility", "migrations", "notices"}
+// passing are the tables that a dump leaves out: what is for the moment, what is about the database itself, and what follows
+// from other tables and is written anew after a restore.
+var passing = []string{"attempts", "challenges", "compatibility", "migrations", "notices", "user_names", "user_roles"}
 
 // Somebody adds a table or a column and does not think of backups: what is in it would be gone after a restore.
 func TestDumpHoldsTheWholeSchema(t *testing.T) {
@@ -100,7 +101,7 @@ func TestDumpHoldsTheWholeSchema(t *testing.T) {
 				if err := rows.Scan(&table, &name, &kind, &null); err != nil {
 					t.Fatal(err)
 				}
-				if slices.Contains(passing, table) {
+				if slices.Contains(passing, table) || table+"."+name == "users.searchable" {
 					continue
 				}
 				if there[table] == nil {
@@ -459,7 +460,11 @@ func insertRows(t testing.TB, s *Store, of table, lines []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		mustExec(t, s, `INSERT INTO `+of.name+` VALUES (?`+strings.Repeat(", ?", len(values)-1)+`)`, values...)
+		var names []string
+		for _, c := range of.columns {
+			names = append(names, c.name)
+		}
+		mustExec(t, s, `INSERT INTO `+of.name+` (`+strings.Join(names, ", ")+`) VALUES (?`+strings.Repeat(", ?", len(values)-1)+`)`, values...)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 
 	"github.com/pressly/goose/v3"
 
@@ -48,7 +49,11 @@ func Migrate(ctx context.Context, db *sql.DB, d Dialect) error {
 	for n := 1; n <= migrateRetries && err != nil && !errors.Is(err, ErrNewerSchema) && pause(ctx, n); n++ {
 		err = migrate(ctx, db, d)
 	}
-	if err == nil || errors.Is(err, ErrNewerSchema) {
+	if err == nil {
+		// Each with its own: what is done stays done, where this does not come to its end.
+		return New(Config{DB: db, Dialect: d}).searchable(ctx, math.MaxInt)
+	}
+	if errors.Is(err, ErrNewerSchema) {
 		return err
 	}
 	return fmt.Errorf("sqlstore: migrate: %w: %w", authcore.ErrUnavailable, err)

@@ -46,6 +46,10 @@ type Dialect struct {
 	// only reads is tried again. Nil where there is no connection to lose.
 	Cut func(error) bool
 
+	// Bytewise follows what is to be compared byte by byte (` COLLATE "C"`), and CountUsers answers about how many users there
+	// are; empty where that is so anyhow, and where counting them is quick.
+	Bytewise, CountUsers string
+
 	keep string // within Transact LockRow, for what is read there; else empty
 }
 
@@ -98,7 +102,7 @@ func New(cfg Config) *Store {
 func (s *Store) Stores() authcore.Stores {
 	return authcore.Stores{
 		Users: s, Credentials: s, Sessions: s, Confirmations: s, Outbox: s, Keys: s,
-		Invites: s, Notices: s, Transactions: s, Health: s,
+		Directory: s, Invites: s, Notices: s, Transactions: s, Health: s,
 	}
 }
 
@@ -144,6 +148,7 @@ var (
 	_ authcore.Confirmations  = (*Store)(nil)
 	_ authcore.Outbox         = (*Store)(nil)
 	_ authcore.Keys           = (*Store)(nil)
+	_ authcore.Directory      = (*Store)(nil)
 	_ authcore.Invites        = (*Store)(nil)
 	_ authcore.Notices        = (*Store)(nil)
 	_ authcore.Transactions   = (*Store)(nil)

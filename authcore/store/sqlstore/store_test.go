@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -131,6 +132,9 @@ func TestStatements(t *testing.T) {
 	}
 }
 
+// sorted is what SQLite says of reading along an index that has nothing but what is asked for.
+var sorted = regexp.MustCompile(`^SCAN (users|u) USING (COVERING )?INDEX users_(folded|created|disabled_folded|disabled_created|unsearchable)$`)
+
 // scans answers the step of a statement's plan that reads a whole table or sorts, if there is one.
 func scans(t *testing.T, db *sql.DB, statement string, args int) (step string) {
 	t.Helper()
@@ -144,6 +148,9 @@ func scans(t *testing.T, db *sql.DB, statement string, args int) (step string) {
 		var detail string
 		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
 			t.Fatal(err)
+		}
+		if sorted.MatchString(detail) && strings.HasSuffix(statement, " LIMIT ?") {
+			continue // a few from the beginning of a list, as it is sorted
 		}
 		if strings.HasPrefix(detail, "SCAN") || strings.Contains(detail, "TEMP B-TREE") {
 			step = detail

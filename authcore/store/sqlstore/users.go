@@ -20,9 +20,10 @@ func (s *Store) CreateUser(ctx context.Context, u authcore.User, first authcore.
 		if err != nil {
 			return err
 		}
-		n, err := r.exec(ctx, `INSERT INTO users (id, username, folded, name, email, roles, disabled, created, version)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-			u.ID, u.Username, authcore.FoldUsername(u.Username), u.Name, u.Email, string(roles), flag(u.Disabled), micros(u.Created), u.Version)
+		n, err := r.exec(ctx, `INSERT INTO users (id, username, folded, name, email, roles, disabled, created, version, searchable)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			u.ID, u.Username, authcore.FoldUsername(u.Username), u.Name, u.Email, string(roles), flag(u.Disabled), micros(u.Created), u.Version,
+			u.Version)
 		if err != nil {
 			return err
 		} else if n == 0 {
@@ -31,7 +32,10 @@ func (s *Store) CreateUser(ctx context.Context, u authcore.User, first authcore.
 		if err := r.claimUsername(ctx, u); err != nil {
 			return err
 		}
-		return r.insertCredential(ctx, first)
+		if err := r.insertCredential(ctx, first); err != nil {
+			return err
+		}
+		return r.indexNew(ctx, []authcore.User{u})
 	})
 }
 
@@ -73,7 +77,7 @@ func (s *Store) UpdateUser(ctx context.Context, u authcore.User) error {
 			return err
 		}
 		n, err := r.exec(ctx, `UPDATE users SET username = ?, folded = ?, name = ?, email = ?, roles = ?, disabled = ?, created = ?,
-			version = version + 1 WHERE id = ? AND version = ?
+			version = version + 1, searchable = version + 1 WHERE id = ? AND version = ?
 				AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email = ? AND o.email <> '' AND o.id <> ?)`,
 			u.Username, authcore.FoldUsername(u.Username), u.Name, u.Email, string(roles), flag(u.Disabled), micros(u.Created), u.ID, u.Version,
 			u.Email, u.ID)
@@ -88,7 +92,10 @@ func (s *Store) UpdateUser(ctx context.Context, u authcore.User) error {
 			}
 			return r.taken(ctx, u)
 		}
-		return r.claimUsername(ctx, u)
+		if err := r.claimUsername(ctx, u); err != nil {
+			return err
+		}
+		return r.index(ctx, []authcore.User{u})
 	})
 }
 
@@ -161,17 +168,18 @@ func (r run) lost(ctx context.Context, notFound error, statement string, args ..
 }
 
 func (r run) user(ctx context.Context, statement string, arg string) (u authcore.User, err error) {
-	var roles []byte
-	var disabled int
-	var created int64
-	found, err := r.row(ctx, statement+r.dialect.keep, []any{arg}, &u.ID, &u.Username, &u.Name, &u.Email, &roles, &disabled, &created, &u.Version)
+	found := false
+	err = r.each(ctx, statement+r.dialect.keep, []any{arg}, func(scan func(...any) error) error {
+		found = true
+		u, err = scanUser(scan)
+		return err
+	})
 	if err != nil {
 		return authcore.User{}, err
 	} else if !found {
 		return authcore.User{}, verdict{authcore.ErrUserNotFound}
 	}
-	u.Disabled, u.Created = disabled != 0, instant(created)
-	return u, json.Unmarshal(roles, &u.Roles)
+	return u, nil
 }
 
 // flag is how a truth is stored: not all databases have a type for it.

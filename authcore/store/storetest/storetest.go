@@ -72,6 +72,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		run("confirmations", confirmationTests)
 		run("outbox", outboxTests)
 		run("invites", inviteTests)
+		run("directory", directoryTests)
 		run("transactions", transactionTests)
 	}
 	if short {
@@ -135,6 +136,7 @@ var verdicts = []error{
 	authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired, authcore.ErrInviteNotFound, authcore.ErrInviteExpired,
 	authcore.ErrCredentialNotFound, authcore.ErrCredentialInUse, authcore.ErrLastCredential,
 	authcore.ErrChallengeNotFound, authcore.ErrChallengeExpired, authcore.ErrChallengeLimit, authcore.ErrSessionNotFound,
+	authcore.ErrInvalidCursor,
 }
 
 // is demands that err is want and no other verdict; a want of nil demands that there is no error.
