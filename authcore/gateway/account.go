@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -17,6 +18,7 @@ type proof struct {
 	key      string // Credential.Key
 	username string // of the account that is opened for it, where there is none
 	granted  bool   // the configuration grants something to it, so that it may register
+	doubt    error  // why that may not be known; nil: it is
 }
 
 // accountFor answers the account of a proved credential: the one that has it, or else, where that is allowed, a new one.
@@ -32,7 +34,7 @@ func (r *Realm) accountFor(ctx context.Context, p proof) (userID string, err err
 			return "", err
 		}
 		if !r.OpenRegistration && !p.granted {
-			return "", errClosedToNew
+			return "", cmp.Or(p.doubt, error(errClosedToNew))
 		}
 		u, c, err := r.newUser(p)
 		if err != nil {

@@ -18,24 +18,34 @@ import (
 // program, or by e-mail address in the form of password.ParseEmail.
 type grants map[string][]string
 
-func compileGrants(list []Grant) (grants, error) {
+// compileGrants parts what the configuration grants by its own words from what it grants by chains.
+func compileGrants(list []Grant) (grants, []chainGrant, error) {
 	g := make(grants)
+	var byChain []chainGrant
 	for _, l := range list {
 		if !validRole(l.Role) {
-			return nil, fmt.Errorf("gateway: grant: role %q: write letters, digits, '-', '_', '.' or ':'", l.Role)
+			return nil, nil, fmt.Errorf("gateway: grant: role %q: write letters, digits, '-', '_', '.' or ':'", l.Role)
 		}
 		if len(l.To) == 0 {
-			return nil, fmt.Errorf("gateway: grant %s: name at least one address or e-mail", l.Role)
+			return nil, nil, fmt.Errorf("gateway: grant %s: name at least one address or e-mail", l.Role)
+		}
+		if isChainGrant(l.To) {
+			holding, err := wallet.ParseHolding(l.To)
+			if err != nil {
+				return nil, nil, fmt.Errorf("gateway: grant %s: %w", l.Role, err)
+			}
+			byChain = append(byChain, chainGrant{l.Role, holding})
+			continue
 		}
 		for _, to := range l.To {
 			key, err := grantee(to)
 			if err != nil {
-				return nil, fmt.Errorf("gateway: grant %s: %w", l.Role, err)
+				return nil, nil, fmt.Errorf("gateway: grant %s: %w", l.Role, err)
 			}
 			g[key] = append(g[key], l.Role)
 		}
 	}
-	return g, nil
+	return g, byChain, nil
 }
 
 // grantee answers the one form of the address of a wallet or a mailbox.
@@ -123,10 +133,11 @@ func (r *Realm) identityOf(ctx context.Context, s authcore.Session) (*authcore.I
 		id.Methods[i].Proof = "" // it can be large, and is nobody's to know
 	}
 	r.fill(id, u, creds)
+	r.addChainRoles(ctx, id)
 	return id, nil
 }
 
-// fill adds to an identity the wallets and keys that are linked, and all roles.
+// fill adds to an identity the wallets and keys that are linked, and all roles but those that depend on chains.
 func (r *Realm) fill(id *authcore.Identity, u authcore.User, credentials []authcore.Credential) {
 	for _, c := range credentials {
 		switch c.Kind {

@@ -16,8 +16,10 @@ import (
 
 // Account is an account as its operator sees it.
 type Account struct {
-	authcore.User // its Roles are those stored and those granted in the configuration
+	authcore.User // its Roles are those stored, those granted in the configuration and those that it has by chains
 	Credentials   []authcore.Credential
+	// ChainRoles are the roles that depend on chains, whether or not the account has them at this moment.
+	ChainRoles []ChainRole
 	// SuspendedUntil is when password sign-in is possible again after too many failures; zero where it is now.
 	SuspendedUntil time.Time
 }
@@ -38,7 +40,9 @@ func (r *Realm) Account(ctx context.Context, name string) (Account, error) {
 	}
 	id := authcore.Identity{Email: u.Email}
 	r.fill(&id, u, a.Credentials)
+	r.addChainRoles(ctx, &id)
 	a.Roles = id.Roles
+	a.ChainRoles, _ = r.chainRoles(ctx, id.Wallets) // what failed is logged above
 	a.SuspendedUntil, err = r.Suspended(ctx, u.ID)
 	return a, err
 }

@@ -63,7 +63,9 @@ type RealmConfig struct {
 // Grant gives a role to whoever has linked one of these wallets or keys, or has one of these addresses confirmed.
 type Grant struct {
 	Role string
-	To   []string // Ethereum addresses, keys as keysign.ParseAccount reads them, and e-mail addresses
+	// To are Ethereum addresses, keys as keysign.ParseAccount reads them, and e-mail addresses; or the words of one
+	// wallet.Holding, on whose chain WalletConfig.Contracts asks.
+	To []string
 }
 
 // WalletConfig configures wallet sign-in.
@@ -74,7 +76,8 @@ type WalletConfig struct {
 	// Contracts asks wallets that are contracts; nil: these cannot sign in. It is the caller's to close.
 	Contracts *wallet.Contracts
 	Recheck   time.Duration // how often the contract wallet of a session is asked again; default 1 h
-	Solana       string        // the cluster whose wallets sign in too, "mainnet" say; empty: they do not
+	RolesTTL  time.Duration // how old what a chain says for a role may be; default 10 min
+	Solana    string        // the cluster whose wallets sign in too, "mainnet" say; empty: they do not
 }
 
 // RateLimit bounds the requests that begin or finish a sign-in, per client address (/64 for IPv6).
@@ -104,17 +107,19 @@ type Observer interface {
 // Realm is the gateway's part that sites share: accounts, sessions, keys. Make one with NewRealm.
 type Realm struct {
 	RealmConfig
-	sessions  *session.Sessions
-	keys      *token.KeyRing
-	issuer    *token.Issuer
-	wallet    *wallet.SignIn      // nil: off
-	keysign   *keysign.SignIn     // of Solana wallets and of programs; has no kinds where both are off
-	passkeys  *passkey.Ceremonies // nil: off
-	passwords *password.Passwords // nil: no mail; it confirms addresses also where passwords are off
-	grants    grants
+	sessions    *session.Sessions
+	keys        *token.KeyRing
+	issuer      *token.Issuer
+	wallet      *wallet.SignIn      // nil: off
+	keysign     *keysign.SignIn     // of Solana wallets and of programs; has no kinds where both are off
+	passkeys    *passkey.Ceremonies // nil: off
+	passwords   *password.Passwords // nil: no mail; it confirms addresses also where passwords are off
+	grants      grants
+	chainGrants []chainGrant
+	holdings    *wallet.Holdings // nil: nothing is granted by chains
 
 	recheckEach time.Duration // see WalletConfig.Recheck
-	hasKey    atomic.Bool // there was a signing key once
+	hasKey      atomic.Bool   // there was a signing key once
 }
 
 // NewRealm checks the configuration and makes the realm. It touches no store.
@@ -170,7 +175,10 @@ func NewRealm(c RealmConfig) (*Realm, error) {
 	}
 	r := &Realm{RealmConfig: c}
 	var err error
-	if r.grants, err = compileGrants(c.Grants); err != nil {
+	if r.grants, r.chainGrants, err = compileGrants(c.Grants); err != nil {
+		return nil, err
+	}
+	if r.holdings, err = newHoldings(c, r.chainGrants); err != nil {
 		return nil, err
 	}
 	c.State.begin(c.Now())

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/wallet"
 )
 
 // State is what an instance remembers across reloads of its configuration: what unexpired access tokens do not know, that
@@ -21,6 +22,8 @@ type State struct {
 	outdated map[string]since  // by user: credentials were taken away
 	stepped  map[string]stepUp // by session: more was proven
 	any      atomic.Bool       // whether ended, outdated or stepped has entries, so that the common case takes no lock
+
+	holdings *wallet.HoldingAnswers // what chains have said for roles
 
 	born  atomic.Int64 // Unix seconds; sessions that ended before are not in ended
 	doubt atomic.Int64 // how often that was moved on: what was verified before must be again
@@ -41,6 +44,7 @@ func NewState() *State {
 	return &State{
 		ended: make(map[string]time.Time), streams: make(map[string]map[*stream]struct{}),
 		inUse: make(map[*Realm][]*Gateway), outdated: make(map[string]since), stepped: make(map[string]stepUp),
+		holdings: wallet.NewHoldingAnswers(),
 	}
 }
 

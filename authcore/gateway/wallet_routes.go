@@ -98,10 +98,14 @@ func (g *Gateway) signChallenge(w http.ResponseWriter, r *http.Request, v *visit
 	if err != nil {
 		return err
 	}
+	granted, doubt := g.realm.grants.any(account.Key(), ""), error(nil)
+	if !granted {
+		granted, doubt = g.realm.grantedByChain(r.Context(), account.Key())
+	}
 	userID, err := g.ownerOf(r, v, proof{
 		// The key as username too: one address on two chains may be two contracts of different owners.
 		kind: authcore.Wallet, key: account.Key(), username: account.Key(),
-		granted: g.realm.grants.any(account.Key(), ""),
+		granted: granted, doubt: doubt,
 	})
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ type Holdings struct {
 	ttl       time.Duration
 	timeout   time.Duration
 	now       func() time.Time
-	answers   *otter.Cache[holder, answered]
+	answers   *HoldingAnswers
 	asking    singleflight.Group
 }
 
@@ -40,17 +40,31 @@ type answered struct {
 	when time.Time
 }
 
+// HoldingAnswers is what chains have answered lately. It may outlive the Holdings that asked.
+type HoldingAnswers struct {
+	*otter.Cache[holder, answered]
+}
+
+// NewHoldingAnswers makes an empty one.
+func NewHoldingAnswers() *HoldingAnswers {
+	return &HoldingAnswers{otter.Must(&otter.Options[holder, answered]{MaximumSize: maxHoldings})}
+}
+
 // HoldingsConfig configures Holdings. The zero value of a field is its default.
 type HoldingsConfig struct {
-	Contracts *Contracts    // required
-	TTL       time.Duration // how old an answer may be; default 10 min
-	Timeout   time.Duration // for all questions about one account; default 3 s
+	Contracts *Contracts      // required
+	Answers   *HoldingAnswers // what is known already; default: nothing
+	TTL       time.Duration   // how old an answer may be; default 10 min
+	Timeout   time.Duration   // for all questions about one account; default 3 s
 	Now       func() time.Time
 }
 
 // NewHoldings makes Holdings. It answers an error where a chain of the holdings that will be asked for has no endpoint.
 func NewHoldings(c HoldingsConfig, asked []Holding) (*Holdings, error) {
-	h := &Holdings{contracts: c.Contracts, ttl: c.TTL, timeout: c.Timeout, now: c.Now}
+	h := &Holdings{contracts: c.Contracts, answers: c.Answers, ttl: c.TTL, timeout: c.Timeout, now: c.Now}
+	if h.answers == nil {
+		h.answers = NewHoldingAnswers()
+	}
 	if h.ttl == 0 {
 		h.ttl = defaultHoldingTTL
 	}
@@ -65,7 +79,6 @@ func NewHoldings(c HoldingsConfig, asked []Holding) (*Holdings, error) {
 			return nil, errors.New("wallet: " + one.String() + ": no endpoint is configured for chain " + strconv.FormatUint(one.Chain, 10) + "; write wallet { rpc " + strconv.FormatUint(one.Chain, 10) + " <url> }")
 		}
 	}
-	h.answers = otter.Must(&otter.Options[holder, answered]{MaximumSize: maxHoldings})
 	return h, nil
 }
 
