@@ -1,6 +1,9 @@
 package authcore
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Stores is what keeps accounts: one durable store fulfils all of it.
 type Stores struct {
@@ -17,6 +20,7 @@ type Stores struct {
 	Notices      Notices
 	Transactions Transactions // nil in the stores of a transaction
 	Health       Health       // nil in the stores of a transaction
+	Clock        Clock        // nil where the store goes by the clock of this machine
 }
 
 // ChallengeStores is what keeps the short-lived: it may be another store than the one of the accounts.
@@ -26,6 +30,7 @@ type ChallengeStores struct {
 	// Notices carries notices between the instances on this store; nil where it cannot. It goes before that of Stores.
 	Notices Notices
 	Health  Health
+	Clock   Clock // nil where the store goes by the clock of this machine
 }
 
 // Transactions makes several changes one.
@@ -35,6 +40,12 @@ type Transactions interface {
 	// several times and must change nothing but through the stores it is given, which are good until it returns. It answers
 	// the error of f as it is, or ErrUnavailable.
 	Transact(ctx context.Context, f func(Stores) error) error
+}
+
+// Clock tells the time of a store on another machine.
+type Clock interface {
+	// StoreTime answers what time it is by the store's clock; the zero time where it has none of its own.
+	StoreTime(ctx context.Context) (time.Time, error)
 }
 
 // Health asks a store whether it can work.

@@ -30,6 +30,8 @@ func (Admin) Routes() []caddy.AdminRoute {
 		{Pattern: command.UserShowPath, Handler: operate(showUser)},
 		{Pattern: command.UserUnlockPath, Handler: operate(unlockUser)},
 		{Pattern: command.ExplainPath, Handler: operate(explainRequest)},
+		{Pattern: command.KeysRotatePath, Handler: operate(rotateKeys)},
+		{Pattern: command.StatusPath, Handler: operate(showStatus)},
 		{Pattern: command.BackupPath, Handler: caddy.AdminHandlerFunc(backUp)},
 	}
 }

@@ -17,9 +17,9 @@ type lazyAccounts struct {
 // stores are the contracts of accounts.
 func (l lazyAccounts) stores() authcore.Stores {
 	return authcore.Stores{
-		Users: l, Credentials: l, Sessions: l, Confirmations: l, Outbox: l, Keys: l, Invites: l,
+		Users: l, Credentials: l, Sessions: l, Confirmations: l, Outbox: l, Keys: l, Events: l, Invites: l,
 		Notices:      lazyNotices[OpenStore]{l.opening, l.metrics, func(open OpenStore) authcore.Notices { return open.Notices }},
-		Transactions: l, Health: l,
+		Transactions: l, Health: l, Clock: l,
 	}
 }
 
@@ -32,7 +32,7 @@ type lazyChallenges struct {
 
 // stores are the contracts of the short-lived.
 func (l lazyChallenges) stores() authcore.ChallengeStores {
-	stores := authcore.ChallengeStores{Challenges: l, Attempts: l, Health: l}
+	stores := authcore.ChallengeStores{Challenges: l, Attempts: l, Health: l, Clock: l}
 	if l.notices {
 		stores.Notices = lazyNotices[OpenChallengeStore]{l.opening, l.metrics, func(open OpenChallengeStore) authcore.Notices { return open.Notices }}
 	}
@@ -169,6 +169,23 @@ func (l lazyAccounts) Ping(ctx context.Context) error {
 	return tell(ctx, l.opening, l.metrics, "ping", func(open OpenStore) error { return open.Health.Ping(ctx) })
 }
 
+// StoreTime implements authcore.Clock: a store that goes by the clock of this machine has none of its own.
+func (l lazyAccounts) StoreTime(ctx context.Context) (time.Time, error) {
+	return ask(ctx, l.opening, l.metrics, "store_time", func(open OpenStore) (time.Time, error) { return storeTime(ctx, open.Clock) })
+}
+
+// StoreTime implements authcore.Clock, as that of lazyAccounts.
+func (l lazyChallenges) StoreTime(ctx context.Context) (time.Time, error) {
+	return ask(ctx, l.opening, l.metrics, "store_time_challenges", func(open OpenChallengeStore) (time.Time, error) { return storeTime(ctx, open.Clock) })
+}
+
+func storeTime(ctx context.Context, clock authcore.Clock) (time.Time, error) {
+	if clock == nil {
+		return time.Time{}, nil
+	}
+	return clock.StoreTime(ctx)
+}
+
 func (l lazyChallenges) CreateChallenge(ctx context.Context, c authcore.Challenge, now time.Time) error {
 	return tell(ctx, l.opening, l.metrics, "create_challenge", func(open OpenChallengeStore) error { return open.Challenges.CreateChallenge(ctx, c, now) })
 }
@@ -217,6 +234,8 @@ var (
 	_ authcore.Sessions       = lazyAccounts{}
 	_ authcore.Keys           = lazyAccounts{}
 	_ authcore.Health         = lazyAccounts{}
+	_ authcore.Clock          = lazyAccounts{}
+	_ authcore.Clock          = lazyChallenges{}
 	_ authcore.Challenges     = lazyChallenges{}
 	_ authcore.AttemptCounter = lazyChallenges{}
 	_ authcore.Health         = lazyChallenges{}

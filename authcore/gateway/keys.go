@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/token"
@@ -74,3 +75,6 @@ func (r *Realm) readKeys(ctx context.Context, replaced bool) error {
 	}
 	return err
 }
+
+// SigningKeys answers since when the present key signs, and how many are published; zeros where none was read yet.
+func (r *Realm) SigningKeys() (signing time.Time, published int) { return r.keys.Ages() }

@@ -48,6 +48,7 @@ func (l listener) Missed() { l.State.mistrust(l.Now()) }
 
 // Connected implements authcore.Listener.
 func (l listener) Connected(is bool) {
+	l.parts.hearing.Store(is)
 	switch {
 	case is:
 		l.Logger.Debug("hearing the notices of other instances")

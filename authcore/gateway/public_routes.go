@@ -40,7 +40,7 @@ func (g *Gateway) showReady(w http.ResponseWriter, r *http.Request, _ *visitor) 
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
-	if err := g.realm.Ready(ctx); err != nil {
+	if err := g.realm.Status(ctx).Err(); err != nil {
 		return unavailable(err).Error
 	}
 	return writeJSON(w, r, healthView{"ready"})

@@ -120,6 +120,7 @@ type Realm struct {
 
 	recheckEach time.Duration // see WalletConfig.Recheck
 	hasKey      atomic.Bool   // there was a signing key once
+	parts       partStates    // when Status was last asked
 }
 
 // NewRealm checks the configuration and makes the realm. It touches no store.

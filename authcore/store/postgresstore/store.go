@@ -117,6 +117,7 @@ func dialect() sqlstore.Dialect {
 		LockRow:    " FOR NO KEY UPDATE", // who refers to the row need not wait
 		SkipLocked: " FOR UPDATE SKIP LOCKED",
 		Isolation:  sql.LevelSerializable,
+		Clock:      `SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)`,
 		Bytewise:   ` COLLATE "C"`,
 		CountUsers: `SELECT CAST(greatest(reltuples, 0) AS bigint) FROM pg_class WHERE oid = CAST('users' AS regclass)`,
 		// Until the end of the transaction nobody else writes a notice. That costs nothing more: NOTIFY takes a lock of its

@@ -129,13 +129,22 @@ func (s *Store) Warnings() []string { return s.warnings }
 
 // ChallengeStores are the contracts that the store fulfils.
 func (s *Store) ChallengeStores() authcore.ChallengeStores {
-	return authcore.ChallengeStores{Challenges: s, Attempts: s, Notices: s, Health: s}
+	return authcore.ChallengeStores{Challenges: s, Attempts: s, Notices: s, Health: s, Clock: s}
 }
 
 // Ping implements authcore.Health.
 func (s *Store) Ping(ctx context.Context) error {
 	// A read of a key, as a server may answer PING and yet not know where its keys are.
 	return s.do(ctx, "ping", s.noticesKey(), redis.NewIntCmd(ctx, "exists", s.noticesKey()), false)
+}
+
+// StoreTime implements authcore.Clock.
+func (s *Store) StoreTime(ctx context.Context) (time.Time, error) {
+	cmd := redis.NewTimeCmd(ctx, "time")
+	if err := s.do(ctx, "tell the time", s.noticesKey(), cmd, false); err != nil {
+		return time.Time{}, err
+	}
+	return cmd.Val().UTC(), nil
 }
 
 // Close ends all connections.

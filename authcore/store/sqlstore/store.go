@@ -46,6 +46,10 @@ type Dialect struct {
 	// only reads is tried again. Nil where there is no connection to lose.
 	Cut func(error) bool
 
+	// Clock is the statement that tells the database's time in microseconds since 1970; empty where it goes by the clock of
+	// this machine.
+	Clock string
+
 	// Bytewise follows what is to be compared byte by byte (` COLLATE "C"`), and CountUsers answers about how many users there
 	// are; empty where that is so anyhow, and where counting them is quick.
 	Bytewise, CountUsers string
@@ -100,10 +104,14 @@ func New(cfg Config) *Store {
 
 // Stores answers the contracts that keep accounts.
 func (s *Store) Stores() authcore.Stores {
-	return authcore.Stores{
-		Users: s, Credentials: s, Sessions: s, Confirmations: s, Outbox: s, Keys: s,
+	stores := authcore.Stores{
+		Users: s, Credentials: s, Sessions: s, Confirmations: s, Outbox: s, Keys: s, Events: s,
 		Directory: s, Invites: s, Notices: s, Transactions: s, Health: s,
 	}
+	if s.dialect.Clock != "" {
+		stores.Clock = s
+	}
+	return stores
 }
 
 // ChallengeStores answers the contracts that keep the short-lived.
@@ -117,6 +125,17 @@ func (s *Store) Ping(ctx context.Context) error {
 		_, err := r.row(ctx, `SELECT position FROM signing_keys LIMIT 1`, nil, new(int64))
 		return err
 	})
+}
+
+// StoreTime implements authcore.Clock, where the dialect has a clock.
+func (s *Store) StoreTime(ctx context.Context) (now time.Time, err error) {
+	err = s.read(ctx, "tell the time", func(ctx context.Context, r run) error {
+		var micros int64
+		_, err := r.row(ctx, s.dialect.Clock, nil, &micros)
+		now = time.UnixMicro(micros).UTC()
+		return err
+	})
+	return now, err
 }
 
 // bind writes a statement with the placeholders of the dialect. No statement here has a question mark elsewhere.
@@ -148,6 +167,7 @@ var (
 	_ authcore.Confirmations  = (*Store)(nil)
 	_ authcore.Outbox         = (*Store)(nil)
 	_ authcore.Keys           = (*Store)(nil)
+	_ authcore.Events         = (*Store)(nil)
 	_ authcore.Directory      = (*Store)(nil)
 	_ authcore.Invites        = (*Store)(nil)
 	_ authcore.Notices        = (*Store)(nil)

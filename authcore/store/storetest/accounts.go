@@ -24,10 +24,27 @@ func (t *T) over(err error) {
 	t.is(err, authcore.ErrUnavailable)
 }
 
+// clock demands a clock that goes, on a machine whose time is about the one here.
+func (t *T) clock(clock authcore.Clock) {
+	t.Helper()
+	first, err := clock.StoreTime(t.ctx)
+	t.is(err, nil)
+	second, err := clock.StoreTime(t.ctx)
+	t.is(err, nil)
+	if second.Before(first) || time.Since(first).Abs() > time.Hour {
+		t.Fatalf("the clock goes from %v to %v", first, second)
+	}
+	_, err = clock.StoreTime(ended(t))
+	t.over(err)
+}
+
 var accountTests = []test{
 	{"a store that is there answers", func(t *T) {
 		t.is(t.Stores.Health.Ping(t.ctx), nil)
 		t.over(t.Stores.Health.Ping(ended(t)))
+		if clock := t.Stores.Clock; clock != nil {
+			t.clock(clock)
+		}
 	}},
 	{"a context that is over changes nothing", func(t *T) {
 		over := ended(t)

@@ -275,6 +275,9 @@ var challengeTests = []test{
 		t.over(err)
 		t.over(t.ChallengeStores.Health.Ping(over))
 		t.is(t.ChallengeStores.Health.Ping(t.ctx), nil)
+		if clock := t.ChallengeStores.Clock; clock != nil {
+			t.clock(clock)
+		}
 		_, err = t.consume("a", binding, noon)
 		t.is(err, nil)
 		_, err = t.consume("b", binding, noon)
