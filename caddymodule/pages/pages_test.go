@@ -61,7 +61,7 @@ func TestPageTells(t *testing.T) {
 	named := identity()
 	named.Username, named.Name, named.Email = "alice", "Alice Lidell", "alice@example.com"
 	contract := identity()
-	contract.Wallets = []string{"eip155:10:" + alice}
+	contract.Username, contract.Wallets = "eip155:10:"+alice, []string{"eip155:10:" + alice}
 	wallet := []authcore.Method{authcore.Wallet}
 
 	tests := []struct {

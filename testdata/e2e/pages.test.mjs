@@ -181,6 +181,7 @@ const gatewayRefusals = [
 	['challenge/sign', 404, 'challenge_not_found', {}, 'took a little too long'],
 	['challenge/sign', 400, 'invalid_message', {}, 'was changed on the way'],
 	['challenge/sign', 400, 'invalid_signature', {}, 'does not belong to this account'],
+	['challenge/sign', 400, 'invalid_signature', { reason: 'chain_not_checked' }, 'does not check contracts on Ethereum'],
 	['challenge/sign', 403, 'account_disabled', {}, 'is disabled'],
 	['challenge/sign', 409, 'credential_in_use', {}, 'belongs to another account'],
 	['challenge/sign', 503, 'rpc_unavailable', { headers: { 'retry-after': '1' } }, 'is a contract'],

@@ -159,6 +159,9 @@ function explain(error, wallet, proof, { say }) {
 		const last = chains.pop();
 		return [say('chainNotAllowedNamed', { wallet, chains: chains.length ? say('or', { list: chains.join(', '), last }) : last }), 'bad'];
 	}
+	if (problem.reason === 'chain_not_checked') {
+		return [say('chainNotChecked', { wallet, chain: chainName(proof?.challenge.match(/^Chain ID: (\d+)$/m)?.[1], say) }), 'bad'];
+	}
 	const key = ofGateway[code] ?? 'unexpected';
 	// The address is what the user sends to whoever runs the site. The gateway wrote it into the message, with its checksum.
 	const named = proof?.challenge.match(/^0x[0-9a-fA-F]{40}$/m)?.[0] ?? `solana:${proof?.challenge.split('\n')[1]}`;
