@@ -19,6 +19,7 @@ const (
 	MailEmailChanged    MailKind = "email_changed"    // to the old address; Email is the new one
 	MailMethodAdded     MailKind = "method_added"     // Method and Label tell which
 	MailMethodRemoved   MailKind = "method_removed"
+	MailRecovery        MailKind = "recovery" // somebody made a link for the user to add a way to sign in, good until Until
 	// MailDecoy is never sent. It is written where there is nobody to write to, so that whoever asked sees the same work.
 	MailDecoy MailKind = "decoy"
 )

@@ -19,11 +19,12 @@ type proof struct {
 	username string // of the account that is opened for it, where there is none
 	granted  bool   // the configuration grants something to it, so that it may register
 	doubt    error  // why that may not be known; nil: it is
+	invite   string // the key of an invite, by which anybody may; empty: none
 }
 
 // accountFor answers the account of a proved credential: the one that has it, or else, where that is allowed, a new one.
 // Of many at once that find none, one opens it and all get the same.
-func (r *Realm) accountFor(ctx context.Context, p proof) (userID string, err error) {
+func (r *Realm) accountFor(ctx context.Context, p proof, by authcore.Trace) (userID string, err error) {
 	// The first round finds a credential or not; the second one, what somebody else did in the meantime.
 	for range 3 {
 		c, err := r.Stores.Credentials.CredentialByKey(ctx, p.kind, p.key)
@@ -33,14 +34,21 @@ func (r *Realm) accountFor(ctx context.Context, p proof) (userID string, err err
 		if !errors.Is(err, authcore.ErrCredentialNotFound) {
 			return "", err
 		}
-		if !r.OpenRegistration && !p.granted {
+		var invite []byte
+		if p.invite != "" {
+			i, err := r.invited(ctx, p.invite)
+			if err != nil {
+				return "", err
+			}
+			invite = i.KeyHash[:]
+		} else if !r.OpenRegistration && !p.granted {
 			return "", cmp.Or(p.doubt, error(errClosedToNew))
 		}
 		u, c, err := r.newUser(p)
 		if err != nil {
 			return "", err
 		}
-		err = r.Stores.Users.CreateUser(ctx, u, c)
+		err = r.createUser(ctx, u, c, invite, by)
 		switch {
 		case err == nil:
 			return u.ID, nil

@@ -35,6 +35,7 @@ type visitor struct {
 
 	ticket    *ticket         // of the identity
 	setCookie string          // the cookie was renewed
+	invite    string          // the key of the invite that came with the answer to a challenge
 	method    authcore.Method // that the answer to a challenge is of, where the route does not say it alone
 }
 

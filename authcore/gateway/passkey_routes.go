@@ -27,7 +27,7 @@ func (g *Gateway) requestRegistration(w http.ResponseWriter, r *http.Request, v 
 		return err
 	}
 	wanted, _ := in.optional("username")
-	in.optional("invite") // none has been given out, so none lets anybody in
+	invite, _ := in.optional("invite")
 	if in.err != nil {
 		return in.err
 	}
@@ -39,7 +39,13 @@ func (g *Gateway) requestRegistration(w http.ResponseWriter, r *http.Request, v 
 		}
 		asks.UserID, asks.Username, asks.DisplayName = u.ID, u.Username, u.Name
 	} else {
-		if !g.realm.OpenRegistration {
+		if invite != "" {
+			i, err := g.realm.invited(ctx, invite)
+			if err != nil {
+				return err
+			}
+			asks.Invite = i.KeyHash[:]
+		} else if !g.realm.OpenRegistration {
 			return errClosedToNew
 		}
 		asks.New = true
@@ -110,12 +116,12 @@ func (g *Gateway) answerRegistration(w http.ResponseWriter, r *http.Request, v *
 		}
 		return g.writeCredential(w, r, c)
 	}
-	if !g.realm.OpenRegistration {
+	if !g.realm.OpenRegistration && made.Invite == nil {
 		return errClosedToNew // since the ceremony began
 	}
 	c.LastUsed = c.Created
 	u := authcore.User{ID: made.UserID, Username: made.Username, Created: c.Created}
-	if err := g.realm.Stores.Users.CreateUser(ctx, u, c); err != nil {
+	if err := g.realm.createUser(ctx, u, c, made.Invite, g.trace(r, v)); err != nil {
 		return err
 	}
 	return g.signIn(w, r, v, u.ID, passkeyUse(made.Evidence), end)

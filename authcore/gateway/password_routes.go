@@ -24,7 +24,7 @@ func (g *Gateway) registerPassword(w http.ResponseWriter, r *http.Request, v *vi
 	}
 	email, secret, name := in.required("email"), in.required("password"), in.label("name")
 	receipt, _ := in.optional("receipt")
-	in.optional("invite") // none has been given out, so none lets anybody in
+	invite, _ := in.optional("invite")
 	if in.err != nil {
 		return in.err
 	}
@@ -32,7 +32,7 @@ func (g *Gateway) registerPassword(w http.ResponseWriter, r *http.Request, v *vi
 		return err
 	}
 	err = g.passwords.Register(r.Context(), password.Registering{
-		Email: email, Password: secret, Name: name, Receipt: receipt, By: g.trace(r, v), Link: g.linkTo("activate"),
+		Email: email, Password: secret, Name: name, Receipt: receipt, Invite: invite, By: g.trace(r, v), Link: g.linkTo("activate"),
 	})
 	if err != nil {
 		return err

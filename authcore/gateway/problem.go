@@ -99,6 +99,8 @@ var answers = []struct {
 	{authcore.ErrEmailTaken, &Error{Status: http.StatusConflict, Code: "email_taken", Detail: "This address belongs to another account."}},
 	{authcore.ErrConfirmationNotFound, &Error{Status: http.StatusNotFound, Code: "key_not_found", Detail: "This link was used already, or a newer one was sent."}},
 	{authcore.ErrConfirmationExpired, &Error{Status: http.StatusPreconditionFailed, Code: "key_expired", Detail: "This link has expired. Ask for a new one."}},
+	{authcore.ErrInviteNotFound, &Error{Status: http.StatusNotFound, Code: "invite_not_found", Detail: "There is no such invite, or no longer."}},
+	{authcore.ErrInviteExpired, &Error{Status: http.StatusPreconditionFailed, Code: "invite_expired", Detail: "This invite has expired or was used. Ask for a new one."}},
 	// The session or its user went away between two steps of one request.
 	{authcore.ErrSessionNotFound, errSignedOut},
 	{authcore.ErrUserNotFound, errSignedOut},

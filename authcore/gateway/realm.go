@@ -263,10 +263,11 @@ func (r *Realm) begun(ctx context.Context) error {
 // another realm on the same State allow what they do, and end where none does.
 func (r *Realm) Close() { r.State.leave(r) }
 
-// How long what expired is kept, so that who comes late is told so: challenges and mailed keys.
+// How long what expired is kept, so that who comes late is told so: challenges, mailed keys, invites.
 const (
 	expiredGrace     = 5 * time.Minute
 	expiredMailGrace = 24 * time.Hour
+	expiredInvites   = 30 * 24 * time.Hour
 )
 
 // Clean deletes what has expired and rotates keys that are due. It is to be called now and then, each minute say.
@@ -276,7 +277,8 @@ func (r *Realm) Clean(ctx context.Context) error {
 	_, err := r.Challenges.Challenges.DeleteExpiredChallenges(ctx, now.Add(-expiredGrace))
 	_, err2 := r.Stores.Sessions.DeleteExpiredSessions(ctx, now)
 	_, err3 := r.Stores.Confirmations.DeleteExpiredConfirmations(ctx, now.Add(-expiredMailGrace))
-	return errors.Join(err, err2, err3, r.keys.Refresh(ctx))
+	_, err4 := r.Stores.Invites.DeleteExpiredInvites(ctx, now.Add(-expiredInvites))
+	return errors.Join(err, err2, err3, err4, r.keys.Refresh(ctx))
 }
 
 func remoteAddr(r *http.Request) netip.Addr {

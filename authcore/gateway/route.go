@@ -53,6 +53,7 @@ func (g *Gateway) ownRoutes() (map[string]route, error) {
 		"session":       {get: signedIn(g.showSession)},
 		"credentials":   {get: signedIn(g.listCredentials)},
 		"credentials/*": {patch: signedIn(g.renameCredential), delete: signedIn(g.deleteCredential)},
+		"invite/check":  {post: g.limited(g.checkInvite)},
 		"jwks.json":     {get: g.showKeys},
 		"health/live":   {get: g.showLive},
 		"health/ready":  {get: g.showReady},
@@ -91,7 +92,7 @@ func (g *Gateway) ownRoutes() (map[string]route, error) {
 	if g.site.Pages != nil {
 		g.addPages(routes)
 	}
-	for _, more := range []map[string]route{g.adminUserRoutes(), g.adminRuleRoutes()} {
+	for _, more := range []map[string]route{g.adminUserRoutes(), g.adminInviteRoutes(), g.recoveryRoutes(), g.adminRuleRoutes()} {
 		maps.Copy(routes, more)
 	}
 	return routes, nil
@@ -100,7 +101,7 @@ func (g *Gateway) ownRoutes() (map[string]route, error) {
 // addPages adds the routes of pages.
 func (g *Gateway) addPages(routes map[string]route) {
 	// Who is signed in sees the page to sign in too, to step up.
-	names := []string{"sign-in"}
+	names := []string{"sign-in", "invite", "recover"}
 	if slices.Contains(g.site.Methods, authcore.Password) {
 		names = append(names, "register", "activate", "forgot", "reset")
 	}

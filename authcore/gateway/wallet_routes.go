@@ -82,7 +82,7 @@ func (g *Gateway) signChallenge(w http.ResponseWriter, r *http.Request, v *visit
 		return err
 	}
 	message, signature, end := in.required("challenge"), in.required("signature"), in.ending()
-	in.optional("invite") // none has been given out, so none lets anybody in
+	v.invite, _ = in.optional("invite")
 	if in.err != nil {
 		return in.err
 	}
@@ -116,7 +116,8 @@ func (g *Gateway) signChallenge(w http.ResponseWriter, r *http.Request, v *visit
 // ownerOf answers whose a proved credential is, after adding it to the account of whoever is signed in.
 func (g *Gateway) ownerOf(r *http.Request, v *visitor, p proof) (userID string, err error) {
 	if v.identity == nil {
-		return g.realm.accountFor(r.Context(), p)
+		p.invite = v.invite
+		return g.realm.accountFor(r.Context(), p, g.trace(r, v))
 	}
 	return v.identity.Subject, g.realm.link(r.Context(), v.identity, p, g.trace(r, v))
 }

@@ -20,6 +20,7 @@ type ceremony struct {
 	UserID   string               `json:"user_id,omitempty"`
 	Username string               `json:"username,omitempty"`
 	New      bool                 `json:"new,omitempty"`
+	Invite   []byte               `json:"invite,omitempty"`
 	Named    bool                 `json:"named,omitempty"` // an authentication that listed passkeys, of UserID or made up ones
 }
 

@@ -25,6 +25,9 @@ type Registering struct {
 	UserID                string
 	Username, DisplayName string // shown by the authenticator; DisplayName defaults to Username
 	New                   bool
+	Invite                []byte // with New, comes back as Registered.Invite; may be nil
+	// Recovery is what the ceremony is bound to where nobody is signed in and UserID is an account that is recovered.
+	Recovery string
 }
 
 // Registration is what the browser answered.
@@ -34,12 +37,14 @@ type Registration struct {
 	ChallengeID string
 	Response    []byte // the JSON of RegistrationResponseJSON
 	Name        string // what the user calls the passkey; may be empty
+	Recovery    string // as the ceremony began
 }
 
 // Registered is a passkey that was made, for an account that is New or not.
 type Registered struct {
 	UserID, Username string
 	New              bool
+	Invite           []byte
 	// Credential is not stored yet, and has no ID: the caller gives one and stores it, by which a passkey that somebody
 	// has already is refused (section 7.1 step 26).
 	Credential authcore.Credential
@@ -54,8 +59,10 @@ func (c *Ceremonies) BeginRegistration(ctx context.Context, r Registering) (Begu
 	case r.UserID == "":
 		return Begun{}, errors.New("passkey: registration without a user")
 	// Nobody adds a passkey to somebody else's account.
-	case r.Subject != "" && (r.New || r.Subject != r.UserID):
+	case r.Subject != "" && (r.New || r.Subject != r.UserID || r.Recovery != ""):
 		return Begun{}, errors.New("passkey: registration for another user than the one who is signed in")
+	case r.New && r.Recovery != "":
+		return Begun{}, errors.New("passkey: recovery of an account that is not there")
 	}
 	party, err := c.party(r.Origin)
 	if err != nil {
@@ -91,9 +98,17 @@ func (c *Ceremonies) BeginRegistration(ctx context.Context, r Registering) (Begu
 	if err != nil {
 		return Begun{}, fmt.Errorf("passkey: begin registration: %w", err)
 	}
-	return c.begun(ctx, authcore.PurposePasskeyRegistration, r.Origin, r.Subject, r.Client, options, ceremony{
-		Session: *session, UserID: r.UserID, Username: r.Username, New: r.New,
+	return c.begun(ctx, authcore.PurposePasskeyRegistration, r.Origin, boundTo(r.Subject, r.Recovery), r.Client, options, ceremony{
+		Session: *session, UserID: r.UserID, Username: r.Username, New: r.New, Invite: r.Invite,
 	})
+}
+
+// boundTo is the subject of a ceremony's binding. The ids of users have no spaces.
+func boundTo(subject, recovery string) string {
+	if recovery != "" {
+		return "recovery " + recovery
+	}
+	return subject
 }
 
 // begun keeps a ceremony and writes its options.
@@ -139,7 +154,7 @@ func (c *Ceremonies) descriptors(ctx context.Context, userID, rpID string) ([]pr
 // for a policy), authcore.ErrChallengeNotFound, authcore.ErrChallengeExpired or authcore.ErrUnavailable.
 func (c *Ceremonies) FinishRegistration(ctx context.Context, r Registration) (Registered, error) {
 	kept, err := c.take(ctx, r.ChallengeID, authcore.Binding{
-		Purpose: authcore.PurposePasskeyRegistration, Origin: r.Origin, Subject: r.Subject,
+		Purpose: authcore.PurposePasskeyRegistration, Origin: r.Origin, Subject: boundTo(r.Subject, r.Recovery),
 	})
 	if err != nil {
 		return Registered{}, err
@@ -157,7 +172,7 @@ func (c *Ceremonies) FinishRegistration(ctx context.Context, r Registration) (Re
 		return Registered{}, fmt.Errorf("passkey: record: %w", err)
 	}
 	return Registered{
-		UserID: kept.UserID, Username: kept.Username, New: kept.New,
+		UserID: kept.UserID, Username: kept.Username, New: kept.New, Invite: kept.Invite,
 		Credential: authcore.Credential{
 			UserID: kept.UserID, Kind: authcore.Passkey, Key: Key(made.ID), Name: r.Name, Data: data, Created: c.now(),
 		},

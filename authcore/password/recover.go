@@ -2,6 +2,7 @@ package password
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -90,6 +91,33 @@ func (p *Passwords) Reset(ctx context.Context, r Resetting) (userID string, ende
 	}
 	ended, err = p.setPassword(ctx, a.user, "", r.Password, r.By, func(s authcore.Stores, now time.Time) error {
 		_, err := s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmReset, keyHash, now)
+		return err
+	})
+	return a.user.ID, ended, err
+}
+
+// Recover sets a password, or gives the account its first one, with a key that an operator has handed over: Reset but for
+// where the key comes from, and for the account, which needs no password yet. Its errors are ErrNoEmail and those of Reset.
+func (p *Passwords) Recover(ctx context.Context, r Resetting) (userID string, ended []string, err error) {
+	keyHash := authcore.HashSecret(r.Key)
+	c, _, err := readConfirmation[json.RawMessage](ctx, p, authcore.ConfirmRecovery, keyHash)
+	if err != nil {
+		return "", nil, err
+	}
+	a, err := p.accountByID(ctx, c.Subject)
+	switch {
+	case err != nil:
+		return "", nil, err
+	case a.user.ID == "":
+		return "", nil, fmt.Errorf("password: recover: %w", authcore.ErrConfirmationNotFound)
+	case a.user.Email == "":
+		return "", nil, fmt.Errorf("password: recover: %w", ErrNoEmail)
+	}
+	if err := p.Attempts.ClearAttempts(ctx, accountKey(a.user.ID)); err != nil {
+		return "", nil, storeError("clear attempts", err)
+	}
+	ended, err = p.setPassword(ctx, a.user, "", r.Password, r.By, func(s authcore.Stores, now time.Time) error {
+		_, err := s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmRecovery, keyHash, now)
 		return err
 	})
 	return a.user.ID, ended, err

@@ -1,0 +1,134 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/caddy-authgate/authgate/authcore"
+)
+
+// Recover makes a link by which a user adds a new way to sign in, within a day; an earlier one is good no more. The user is
+// told by mail, where there is an address to tell. For base see Realm.Base. It answers authcore.ErrUserNotFound.
+func (r *Realm) Recover(ctx context.Context, by authcore.Trace, userID, base string) (link string, expires time.Time, err error) {
+	key, err := r.newID()
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	u, err := r.Stores.Users.User(ctx, userID)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	now := r.Now().UTC().Truncate(time.Microsecond)
+	c := authcore.Confirmation{
+		KeyHash: authcore.HashSecret(key), Purpose: authcore.ConfirmRecovery, Subject: userID, Data: []byte("{}"),
+		Created: now, Expires: now.Add(recoveryTTL),
+	}
+	tell, err := r.told(ctx, u, authcore.Mail{Kind: authcore.MailRecovery, Until: c.Expires, Origin: originOf(base)}, by)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	err = r.Stores.Transactions.Transact(ctx, func(s authcore.Stores) error {
+		if _, err := s.Users.User(ctx, userID); err != nil { // deleted since
+			return err
+		}
+		if err := s.Confirmations.ReplaceConfirmation(ctx, c); err != nil {
+			return err
+		}
+		if err := tell(s); err != nil {
+			return err
+		}
+		return r.note(ctx, s, authcore.EventRecoveryCreated, "", userID, by, "")
+	})
+	return base + "/recover#" + key, c.Expires, err
+}
+
+// originOf answers the origin of a URL.
+func originOf(base string) string {
+	u, err := url.Parse(base)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// told answers what writes a mail to a user as part of a transaction, and does nothing where there is no address or no mail.
+func (r *Realm) told(ctx context.Context, u authcore.User, m authcore.Mail, by authcore.Trace) (func(authcore.Stores) error, error) {
+	if r.Mail == nil || u.Email == "" {
+		return func(authcore.Stores) error { return nil }, nil
+	}
+	m.To, m.Name, m.Origin, m.Time = u.Email, u.Name, cmp.Or(by.Origin, m.Origin), r.Now()
+	m.Client, m.UserAgent = by.Client, by.UserAgent
+	sealed, err := r.seal(ctx, m)
+	return func(s authcore.Stores) error { return s.Outbox.AddMail(ctx, sealed) }, err
+}
+
+// recovering answers whose account a key recovers, where it is good now: else authcore.ErrConfirmationNotFound or
+// authcore.ErrConfirmationExpired. Nothing is spent by it.
+func (r *Realm) recovering(ctx context.Context, key string) (authcore.User, authcore.Confirmation, error) {
+	c, err := r.Stores.Confirmations.Confirmation(ctx, authcore.ConfirmRecovery, authcore.HashSecret(key))
+	if err != nil {
+		return authcore.User{}, c, err
+	}
+	if !r.Now().Before(c.Expires) {
+		return authcore.User{}, c, fmt.Errorf("gateway: recover: %w", authcore.ErrConfirmationExpired)
+	}
+	u, err := r.enabledUser(ctx, c.Subject)
+	if errors.Is(err, authcore.ErrUserNotFound) { // deleted since
+		err = fmt.Errorf("gateway: recover: %w: %w", authcore.ErrConfirmationNotFound, err)
+	}
+	return u, c, err
+}
+
+// recovered adds a credential to an account that is recovered: with the key, which is spent by that, all its sessions end and
+// what else was handed out or mailed to change how its owner signs in is good no more; all of it happens or nothing.
+func (r *Realm) recovered(ctx context.Context, u authcore.User, waiting authcore.Confirmation, c authcore.Credential, by authcore.Trace) error {
+	by.Actor = u.ID
+	tell, err := r.told(ctx, u, authcore.Mail{Kind: authcore.MailMethodAdded, Method: c.Kind, Label: label(c)}, by)
+	if err != nil {
+		return err
+	}
+	now := r.Now()
+	var ended []string
+	err = r.Stores.Transactions.Transact(ctx, func(s authcore.Stores) error {
+		ended = nil
+		if _, err := s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmRecovery, waiting.KeyHash, now); err != nil {
+			return err
+		}
+		if _, err := s.Credentials.CredentialByKey(ctx, c.Kind, c.Key); err == nil {
+			// The account had it all along, and its owner did not know or had lost heart: of nobody else's it is refused before.
+			tell = func(authcore.Stores) error { return nil }
+		} else if !errors.Is(err, authcore.ErrCredentialNotFound) {
+			return err
+		} else if err := s.Credentials.AddCredential(ctx, c); err != nil {
+			return err
+		}
+		live, err := s.Sessions.SessionsOf(ctx, u.ID, now)
+		if err != nil {
+			return err
+		}
+		for _, one := range live {
+			if err := s.Sessions.EndSession(ctx, one.ID); err != nil {
+				return err
+			}
+			ended = append(ended, one.ID)
+		}
+		for _, purpose := range []authcore.ConfirmationPurpose{authcore.ConfirmReset, authcore.ConfirmEmail} {
+			if err := s.Confirmations.DeleteConfirmation(ctx, purpose, u.ID); err != nil {
+				return err
+			}
+		}
+		if err := tell(s); err != nil {
+			return err
+		}
+		return r.note(ctx, s, authcore.EventRecoveryUsed, string(c.Kind), u.ID, by, "")
+	})
+	if err != nil {
+		return err
+	}
+	r.haveEnded(ctx, ended)
+	return nil
+}
