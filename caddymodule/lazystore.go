@@ -17,7 +17,7 @@ type lazyAccounts struct {
 // stores are the contracts of accounts.
 func (l lazyAccounts) stores() authcore.Stores {
 	return authcore.Stores{
-		Users: l, Credentials: l, Sessions: l, Confirmations: l, Outbox: l, Keys: l, Events: l, Invites: l,
+		Users: l, Credentials: l, Sessions: l, Confirmations: l, Outbox: l, Keys: l, Events: l, Directory: l, Invites: l,
 		Notices:      lazyNotices[OpenStore]{l.opening, l.metrics, func(open OpenStore) authcore.Notices { return open.Notices }},
 		Transactions: l, Health: l, Clock: l,
 	}

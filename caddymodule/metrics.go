@@ -18,10 +18,13 @@ type metrics struct {
 	signIns   *prometheus.CounterVec
 	odd       *prometheus.CounterVec
 	lockouts  prometheus.Counter
+	events    *prometheus.CounterVec
+	unsealed  prometheus.Gauge
 	stores    *prometheus.HistogramVec
 	failures  *prometheus.CounterVec
 	mails     mailMetrics
 	hashing   hashMetrics
+	ops       opsMetrics
 
 	decided map[string]prometheus.Observer // by outcome; read-only, so that a decision looks up and allocates nothing
 }
@@ -48,6 +51,14 @@ func newMetrics() *metrics {
 			Name: "caddy_authgate_lockouts_total",
 			Help: "How often password sign-in to an account was suspended after too many failures.",
 		}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "caddy_authgate_events_total",
+			Help: "Events that this instance wrote into the audit log, by kind.",
+		}, []string{"kind"}),
+		unsealed: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "caddy_authgate_events_unsealed",
+			Help: "Events of the audit log that wait to be sealed into the chain, when this instance last looked.",
+		}),
 		stores: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "caddy_authgate_store_operation_seconds",
 			Help:    "Time of store operations, waiting for the store to open included.",
@@ -59,6 +70,7 @@ func newMetrics() *metrics {
 		}, []string{"operation"}),
 		mails:   newMailMetrics(),
 		hashing: newHashMetrics(),
+		ops:     newOpsMetrics(),
 		decided: make(map[string]prometheus.Observer),
 	}
 	for _, outcome := range []string{"allow", "sign_in", "step_up", "forbidden", "bad_request", "unavailable", "panic"} {
@@ -69,8 +81,8 @@ func newMetrics() *metrics {
 
 // register adds the collectors to the registry of a configuration.
 func (m *metrics) register(registry *prometheus.Registry) error {
-	collectors := []prometheus.Collector{m.decisions, m.signIns, m.odd, m.lockouts, m.stores, m.failures}
-	for _, c := range slices.Concat(collectors, m.mails.collectors(), m.hashing.collectors()) {
+	collectors := []prometheus.Collector{m.decisions, m.signIns, m.odd, m.lockouts, m.events, m.unsealed, m.stores, m.failures}
+	for _, c := range slices.Concat(collectors, m.mails.collectors(), m.hashing.collectors(), m.ops.collectors()) {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
 			return err
@@ -96,8 +108,13 @@ func (m *metrics) SignedIn(method authcore.Method, outcome string) {
 // PasskeyOdd implements gateway.Observer.
 func (m *metrics) PasskeyOdd(event string) { m.odd.WithLabelValues(event).Inc() }
 
-// Suspended implements gateway.Observer.
-func (m *metrics) Suspended() { m.lockouts.Inc() }
+// Happened implements gateway.Observer.
+func (m *metrics) Happened(e authcore.Event) {
+	m.events.WithLabelValues(string(e.Kind)).Inc()
+	if e.Kind == authcore.EventSuspended && e.Subject != "" {
+		m.lockouts.Inc()
+	}
+}
 
 // MailWritten implements gateway.Observer.
 func (m *metrics) MailWritten(kind authcore.MailKind) {

@@ -70,7 +70,7 @@ func TestFirstSignInsAtOnceOpenOneAccount(t *testing.T) {
 func TestSomebodyElseWasFirst(t *testing.T) {
 	h := build(t)
 	s := newSigner(1)
-	h.faults.before("CreateUser", func() error {
+	h.faults.before("Transact", func() error {
 		h.faults.repair()
 		return h.store.CreateUser(t.Context(), authcore.User{ID: "first", Username: "alice"},
 			authcore.Credential{ID: "c", UserID: "first", Kind: authcore.Wallet, Key: s.address()})

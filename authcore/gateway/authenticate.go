@@ -32,6 +32,8 @@ type visitor struct {
 	err      error  // why it could not be told who this is; else nil
 	refused  bool   // the bearer token is of this gateway, and not good here and now
 	device   string // the value of the device cookie; set for the gateway's own routes only
+	tried    string // whose account somebody tried to sign in to, where that is known; for the audit log
+	typed    string // which account that is in the words of who tried; for telling tries apart, and to be told nobody
 
 	ticket    *ticket         // of the identity
 	setCookie string          // the cookie was renewed

@@ -277,10 +277,12 @@ func (s *signIns) PasskeyOdd(event string) {
 	s.told = append(s.told, "odd "+event)
 }
 
-func (s *signIns) Suspended() {
+func (s *signIns) Happened(e authcore.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.told = append(s.told, "suspended")
+	if e.Kind == authcore.EventSuspended {
+		s.told = append(s.told, "suspended")
+	}
 }
 
 func (s *signIns) MailWritten(kind authcore.MailKind) {
@@ -354,9 +356,9 @@ func (f *faults) check(method string) error {
 func (f *faults) in(s authcore.Stores) authcore.Stores {
 	broken := faulty{
 		Users: s.Users, Credentials: s.Credentials, Sessions: s.Sessions, Confirmations: s.Confirmations, Outbox: s.Outbox,
-		Transactions: s.Transactions, faults: f,
+		eventStore: s.Events, Transactions: s.Transactions, faults: f,
 	}
-	s.Users, s.Credentials, s.Sessions, s.Confirmations, s.Outbox = broken, broken, broken, broken, broken
+	s.Users, s.Credentials, s.Sessions, s.Confirmations, s.Outbox, s.Events = broken, broken, broken, broken, broken, broken
 	if s.Transactions != nil {
 		s.Transactions = broken
 	}
@@ -370,6 +372,7 @@ type faulty struct {
 	authcore.Sessions
 	authcore.Confirmations
 	authcore.Outbox
+	eventStore
 	authcore.Transactions
 	authcore.Challenges
 	authcore.AttemptCounter
@@ -395,6 +398,13 @@ func (f faulty) AddMail(ctx context.Context, m authcore.SealedMail) error {
 		return err
 	}
 	return f.Outbox.AddMail(ctx, m)
+}
+
+func (f faulty) AddEvent(ctx context.Context, e authcore.Event) error {
+	if err := f.check("AddEvent"); err != nil {
+		return err
+	}
+	return f.eventStore.AddEvent(ctx, e)
 }
 
 func (f faulty) CountLockout(ctx context.Context, key string, l authcore.Lockout, now time.Time) (authcore.Attempts, error) {

@@ -60,9 +60,6 @@ func (r *Realm) seal(ctx context.Context, m authcore.Mail) (authcore.SealedMail,
 	sealed := append([]byte{sealedFormat, byte(len(keyID))}, keyID...)
 	sealed = aead.Seal(append(sealed, nonce...), nonce, text, []byte(id))
 	r.Observer.MailWritten(m.Kind)
-	if m.Kind == authcore.MailSuspended {
-		r.Observer.Suspended()
-	}
 	now := r.Now()
 	return authcore.SealedMail{ID: id, Sealed: sealed, Created: now, Due: now}, nil
 }
@@ -137,11 +134,21 @@ func (g *Gateway) trace(r *http.Request, v *visitor) authcore.Trace {
 	return by
 }
 
-// changeMethods changes what a user signs in with and tells them by mail, where there is an address to tell: both happen
-// or neither does.
+// changeMethods changes what a user signs in with, writes the event, and tells them by mail, where there is an address to
+// tell: all of it happens, or nothing.
 func (r *Realm) changeMethods(ctx context.Context, u authcore.User, kind authcore.MailKind, c authcore.Credential, by authcore.Trace, change func(authcore.Stores) error) error {
+	event := authcore.EventMethodAdded
+	if kind == authcore.MailMethodRemoved {
+		event = authcore.EventMethodRemoved
+	}
+	do := func(s authcore.Stores) error {
+		if err := change(s); err != nil {
+			return err
+		}
+		return r.note(ctx, s, event, string(c.Kind), u.ID, by, label(c))
+	}
 	if r.Mail == nil || u.Email == "" {
-		return change(r.Stores)
+		return r.Stores.Transactions.Transact(ctx, do)
 	}
 	m, err := r.seal(ctx, authcore.Mail{
 		Kind: kind, To: u.Email, Name: u.Name, Origin: by.Origin, Time: r.Now(), Client: by.Client, UserAgent: by.UserAgent,
@@ -151,7 +158,7 @@ func (r *Realm) changeMethods(ctx context.Context, u authcore.User, kind authcor
 		return err
 	}
 	return r.Stores.Transactions.Transact(ctx, func(s authcore.Stores) error {
-		if err := change(s); err != nil {
+		if err := do(s); err != nil {
 			return err
 		}
 		return s.Outbox.AddMail(ctx, m)

@@ -57,7 +57,7 @@ func (g *Gateway) activatePassword(w http.ResponseWriter, r *http.Request, v *vi
 	if in.err != nil {
 		return in.err
 	}
-	a := password.Activating{Key: key, Password: secret}
+	a := password.Activating{Key: key, Password: secret, By: g.trace(r, v)}
 	if given {
 		a.Receipt = &receipt
 	}

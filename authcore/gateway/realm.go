@@ -43,7 +43,8 @@ type RealmConfig struct {
 	Password *PasswordConfig // nil: sign-in with e-mail address and password is off; else Mail is required
 	Mail     *MailConfig     // nil: no mail is sent, so that no address can be confirmed
 
-	RateLimit RateLimit
+	RateLimit  RateLimit
+	KeepEvents time.Duration // how long events of the audit log are kept; default: for ever
 
 	// ClientIP answers the address of the client of a request; default: of r.RemoteAddr.
 	ClientIP func(*http.Request) netip.Addr
@@ -55,6 +56,7 @@ type RealmConfig struct {
 	// Default: never.
 	Leaving  func() bool
 	Observer Observer         // default: none
+	Traffic  Traffic          // default: nobody is told
 	Logger   *slog.Logger     // default: discards
 	Now      func() time.Time // default time.Now
 	Rand     io.Reader        // default crypto/rand.Reader
@@ -98,10 +100,19 @@ type Observer interface {
 	// PasskeyOdd is told what is odd about a passkey that was used: "sign_count_refused" (it is bound to one device, and
 	// there may be a copy), or one of the events of package passkey, with which the sign-in went on.
 	PasskeyOdd(event string)
-	// Suspended is told each time that password sign-in to an account is suspended.
-	Suspended()
+	// Happened is told each event of the audit log once it is written, without number and hash.
+	Happened(e authcore.Event)
 	// MailWritten is told each mail that is made for the outbox, decoys included.
 	MailWritten(kind authcore.MailKind)
+}
+
+// Traffic is told what becomes of streams and of requests that are too many, as an Observer is.
+type Traffic interface {
+	// StreamEnded is told each stream that is cut: why is "session_ended", "refused" (by the rules, judged anew) or
+	// "unavailable".
+	StreamEnded(why string)
+	// Limited is told each request that is refused since its client sent too many: limit is "sign-in" or "mail".
+	Limited(limit string)
 }
 
 // Realm is the gateway's part that sites share: accounts, sessions, keys. Make one with NewRealm.
@@ -119,8 +130,8 @@ type Realm struct {
 	holdings    *wallet.Holdings // nil: nothing is granted by chains
 
 	recheckEach time.Duration // see WalletConfig.Recheck
-	hasKey      atomic.Bool   // there was a signing key once
 	parts       partStates    // when Status was last asked
+	hasKey      atomic.Bool   // there was a signing key once
 }
 
 // NewRealm checks the configuration and makes the realm. It touches no store.
@@ -183,7 +194,8 @@ func NewRealm(c RealmConfig) (*Realm, error) {
 		return nil, err
 	}
 	c.State.begin(c.Now())
-	r.keys = &token.KeyRing{Store: c.Stores.Keys, Now: c.Now, Rand: c.Rand}
+	r.Stores = tellingStores(c.Stores, c.Observer.Happened)
+	r.keys = &token.KeyRing{Store: notedKeys{c.Stores.Keys, r}, Now: c.Now, Rand: c.Rand}
 	r.issuer = &token.Issuer{Keys: r.keys, AccessTTL: c.AccessToken, Granted: r.grants.roles, Now: c.Now, Rand: c.Rand}
 	if err := r.issuer.Validate(); err != nil {
 		return nil, err
@@ -278,7 +290,7 @@ func (r *Realm) Clean(ctx context.Context) error {
 	_, err2 := r.Stores.Sessions.DeleteExpiredSessions(ctx, now)
 	_, err3 := r.Stores.Confirmations.DeleteExpiredConfirmations(ctx, now.Add(-expiredMailGrace))
 	_, err4 := r.Stores.Invites.DeleteExpiredInvites(ctx, now.Add(-expiredInvites))
-	return errors.Join(err, err2, err3, err4, r.keys.Refresh(ctx))
+	return errors.Join(err, err2, err3, err4, r.forgetEvents(ctx, now), r.keys.Refresh(ctx))
 }
 
 func remoteAddr(r *http.Request) netip.Addr {
@@ -295,5 +307,5 @@ type nobody struct{}
 func (nobody) Decided(string, time.Duration)    {}
 func (nobody) SignedIn(authcore.Method, string) {}
 func (nobody) PasskeyOdd(string)                {}
-func (nobody) Suspended()                       {}
+func (nobody) Happened(authcore.Event)          {}
 func (nobody) MailWritten(authcore.MailKind)    {}

@@ -40,7 +40,7 @@ func (r *Realm) recheck(ctx context.Context, s authcore.Session) error {
 		case errors.Is(err, wallet.ErrInvalidSignature):
 			r.Logger.LogAttrs(ctx, slog.LevelInfo, "session ended: its contract wallet does not hold any more",
 				slog.String("session", s.ID), slog.String("cause", err.Error()))
-			if err := r.endSessions(ctx, s.ID); err != nil {
+			if err := r.endSession(ctx, sessionEnd{kind: authcore.EventSessionEnded, code: "wallet_changed"}, s.ID); err != nil {
 				return err
 			}
 			return fmt.Errorf("gateway: recheck: %w", authcore.ErrSessionNotFound)

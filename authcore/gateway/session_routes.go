@@ -13,7 +13,7 @@ import (
 )
 
 // refreshTokens is POST token/refresh.
-func (g *Gateway) refreshTokens(w http.ResponseWriter, r *http.Request, _ *visitor) error {
+func (g *Gateway) refreshTokens(w http.ResponseWriter, r *http.Request, v *visitor) error {
 	in, err := readObject(w, r)
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (g *Gateway) refreshTokens(w http.ResponseWriter, r *http.Request, _ *visit
 		// A thief may hold access tokens of this family; they are as void as its refresh tokens, here at once and elsewhere
 		// where it can be told.
 		g.realm.forget(sid)
-		if err := g.realm.endSessions(context.WithoutCancel(ctx), sid); err != nil {
+		if err := g.realm.endSession(context.WithoutCancel(ctx), sessionEnd{authcore.EventSessionEnded, "refresh_token_reused", g.trace(r, v)}, sid); err != nil {
 			g.realm.Logger.WarnContext(ctx, "other instances not told of a stolen refresh token", "session", sid, "cause", err.Error())
 		}
 	case errors.Is(err, authcore.ErrSessionNotFound):
@@ -71,7 +71,7 @@ func (g *Gateway) signOut(w http.ResponseWriter, r *http.Request, v *visitor) er
 	case err != nil:
 		return err
 	case sid != "":
-		if err := g.realm.endSessions(r.Context(), sid); err != nil {
+		if err := g.realm.endSession(r.Context(), sessionEnd{authcore.EventSignOut, "", g.trace(r, v)}, sid); err != nil {
 			return err
 		}
 	}

@@ -79,23 +79,33 @@ func (g *Gateway) writeTokens(w http.ResponseWriter, r *http.Request, id *authco
 // always a new one: whoever planted a cookie in the browser before (session fixation) holds nothing.
 func (g *Gateway) signIn(w http.ResponseWriter, r *http.Request, v *visitor, userID string, use authcore.MethodUse, end ending) error {
 	ctx := r.Context()
-	s, secret, err := g.realm.sessions.Open(ctx, session.Opening{
-		UserID: userID, Origin: g.home(), Use: use, Cookie: end.cookie,
-		ClientIP: g.realm.ClientIP(r).String(), UserAgent: r.UserAgent(),
+	var s authcore.Session
+	var secret string
+	by := g.trace(r, v)
+	err := g.realm.Stores.Transactions.Transact(ctx, func(tx authcore.Stores) (err error) {
+		s, secret, err = g.realm.sessions.In(tx.Sessions).Open(ctx, session.Opening{
+			UserID: userID, Origin: g.home(), Use: use, Cookie: end.cookie, ClientIP: by.Client, UserAgent: by.UserAgent,
+		})
+		if err != nil {
+			return err
+		}
+		by.Actor, by.SessionID = userID, s.ID
+		return g.realm.note(ctx, tx, authcore.EventSignIn, string(use.Method), userID, by, "")
 	})
 	if err != nil {
 		return err
 	}
+	v.tried = userID
 	id, access, expires, err := g.proven(ctx, s, end)
 	if err != nil {
 		// Nobody will ever hold its secret. Where this fails too, the session expires.
-		_ = g.realm.sessions.End(context.WithoutCancel(ctx), s.ID)
+		_ = g.realm.endSession(context.WithoutCancel(ctx), sessionEnd{authcore.EventSessionEnded, "refused", by}, s.ID)
 		return err
 	}
 	if !end.cookie {
 		return g.writeTokens(w, r, id, access, expires, secret)
 	}
-	g.endReplaced(ctx, v)
+	g.endReplaced(r, v)
 	replaceCookie(w.Header(), g.newCookie(s, secret, access))
 	if end.device != "" {
 		w.Header().Add("Set-Cookie", g.cookie.setDevice(end.device))
@@ -117,13 +127,14 @@ func (g *Gateway) proven(ctx context.Context, s authcore.Session, end ending) (*
 }
 
 // endReplaced ends the session whose cookie is about to be replaced. The new sign-in does not depend on it.
-func (g *Gateway) endReplaced(ctx context.Context, v *visitor) {
+func (g *Gateway) endReplaced(r *http.Request, v *visitor) {
+	ctx := r.Context()
 	if v.via != byCookie {
 		return
 	}
 	old, err := g.realm.sessions.Verify(ctx, v.secret)
 	if err == nil {
-		err = g.realm.endSessions(ctx, old.ID)
+		err = g.realm.endSession(ctx, sessionEnd{authcore.EventSessionEnded, "replaced", g.trace(r, v)}, old.ID)
 	}
 	if err != nil {
 		g.realm.Logger.LogAttrs(ctx, slog.LevelDebug, "replaced session not ended", slog.String("cause", err.Error()))

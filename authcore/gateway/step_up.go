@@ -119,7 +119,13 @@ func (g *Gateway) stepUp(w http.ResponseWriter, r *http.Request, v *visitor, use
 		// The mechanisms have seen to it. Whoever proves to be somebody else must never strengthen this session.
 		return errStepUp.because(errors.New("gateway: step up: proven by another user"))
 	}
-	s, err := g.realm.sessions.StepUp(ctx, v.identity.SessionID, use)
+	var s authcore.Session
+	err := g.realm.Stores.Transactions.Transact(ctx, func(tx authcore.Stores) (err error) {
+		if s, err = g.realm.sessions.In(tx.Sessions).StepUp(ctx, v.identity.SessionID, use); err != nil {
+			return err
+		}
+		return g.realm.note(ctx, tx, authcore.EventStepUp, string(use.Method), userID, g.trace(r, v), "")
+	})
 	if err != nil {
 		return err
 	}

@@ -77,6 +77,10 @@ func (p *Passwords) ConfirmEmail(ctx context.Context, c ConfirmingEmail) (authco
 	if err != nil {
 		return authcore.User{}, err
 	}
+	changed, err := p.event(authcore.EventEmailChanged, "", u.ID, c.By, "")
+	if err != nil {
+		return authcore.User{}, err
+	}
 	old := u.Email
 	put := func(username string) func(authcore.Stores) error {
 		return func(s authcore.Stores) (err error) {
@@ -97,6 +101,9 @@ func (p *Passwords) ConfirmEmail(ctx context.Context, c ConfirmingEmail) (authco
 				return err
 			}
 			if err = s.Confirmations.DeleteConfirmation(ctx, authcore.ConfirmReset, u.ID); err != nil {
+				return err
+			}
+			if err = s.Events.AddEvent(ctx, changed); err != nil {
 				return err
 			}
 			return s.Outbox.AddMail(ctx, sealed)

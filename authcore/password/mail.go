@@ -58,6 +58,11 @@ func (p *Passwords) announce(ctx context.Context, email string, c authcore.Confi
 	})
 }
 
+// event makes an event of the audit log, to be written with what it tells of.
+func (p *Passwords) event(kind authcore.EventKind, code, subject string, by authcore.Trace, detail string) (authcore.Event, error) {
+	return authcore.NewEvent(p.Rand, p.now(), kind, code, subject, by, detail)
+}
+
 // transact makes the changes of f one. The errors that are known are passed on.
 func (p *Passwords) transact(ctx context.Context, doing string, f func(authcore.Stores) error, known ...error) error {
 	if err := p.Stores.Transactions.Transact(ctx, f); err != nil {

@@ -89,7 +89,7 @@ func (p *Passwords) Reset(ctx context.Context, r Resetting) (userID string, ende
 	if err := p.Attempts.ClearAttempts(ctx, accountKey(a.user.ID)); err != nil {
 		return "", nil, storeError("clear attempts", err)
 	}
-	ended, err = p.setPassword(ctx, a.user, "", r.Password, r.By, func(s authcore.Stores, now time.Time) error {
+	ended, err = p.setPassword(ctx, a.user, "", r.Password, "reset", r.By, func(s authcore.Stores, now time.Time) error {
 		_, err := s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmReset, keyHash, now)
 		return err
 	})
@@ -116,7 +116,7 @@ func (p *Passwords) Recover(ctx context.Context, r Resetting) (userID string, en
 	if err := p.Attempts.ClearAttempts(ctx, accountKey(a.user.ID)); err != nil {
 		return "", nil, storeError("clear attempts", err)
 	}
-	ended, err = p.setPassword(ctx, a.user, "", r.Password, r.By, func(s authcore.Stores, now time.Time) error {
+	ended, err = p.setPassword(ctx, a.user, "", r.Password, "recover", r.By, func(s authcore.Stores, now time.Time) error {
 		_, err := s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmRecovery, keyHash, now)
 		return err
 	})
@@ -135,7 +135,7 @@ func (p *Passwords) Change(ctx context.Context, c Changing) (ended []string, err
 	case u.Email == "":
 		return nil, fmt.Errorf("password: change: %w", ErrNoEmail)
 	}
-	return p.setPassword(ctx, u, c.SessionID, c.Password, c.By, func(s authcore.Stores, _ time.Time) error {
+	return p.setPassword(ctx, u, c.SessionID, c.Password, "change", c.By, func(s authcore.Stores, _ time.Time) error {
 		// The threat: who has a stolen session changes the password while the owner resets it. The change waits to be hashed,
 		// and would come after the reset that ended the session.
 		if c.SessionID == "" {
@@ -146,9 +146,9 @@ func (p *Passwords) Change(ctx context.Context, c Changing) (ended []string, err
 	})
 }
 
-// setPassword gives a user a new password, in one transaction with all that follows from it; first comes first in it, and
-// keep is the session that stays.
-func (p *Passwords) setPassword(ctx context.Context, u authcore.User, keep, password string, by authcore.Trace, first func(authcore.Stores, time.Time) error) (ended []string, err error) {
+// setPassword gives a user a new password, in one transaction with all that follows from it; first comes first in it, keep is the session that stays, and code
+// says in the audit log how it came about.
+func (p *Passwords) setPassword(ctx context.Context, u authcore.User, keep, password, code string, by authcore.Trace, first func(authcore.Stores, time.Time) error) (ended []string, err error) {
 	phc, err := p.newHash(ctx, password, u.Email)
 	if err != nil {
 		return nil, err
@@ -163,6 +163,13 @@ func (p *Passwords) setPassword(ctx context.Context, u authcore.User, keep, pass
 		return nil, err
 	}
 	sealed, err := p.seal(ctx, authcore.Mail{Kind: authcore.MailPasswordChanged, To: u.Email, Name: u.Name}, by)
+	if err != nil {
+		return nil, err
+	}
+	if by.Actor == "" {
+		by.Actor = u.ID // who holds the key
+	}
+	changed, err := p.event(authcore.EventPasswordChanged, code, u.ID, by, "")
 	if err != nil {
 		return nil, err
 	}
@@ -181,6 +188,9 @@ func (p *Passwords) setPassword(ctx context.Context, u authcore.User, keep, pass
 			if err := s.Confirmations.DeleteConfirmation(ctx, purpose, u.ID); err != nil {
 				return err
 			}
+		}
+		if err := s.Events.AddEvent(ctx, changed); err != nil {
+			return err
 		}
 		return s.Outbox.AddMail(ctx, sealed)
 	}, authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired, authcore.ErrUserNotFound, authcore.ErrSessionNotFound)

@@ -32,6 +32,7 @@ type Activating struct {
 	Password string // in place of the registered one; may be empty
 	// Receipt is what the browser kept of the registration, empty where it kept nothing; nil for programs.
 	Receipt *string
+	By      authcore.Trace
 }
 
 // pending is what a registration waits with: authcore.Confirmation.Data. The subject is its address, unless that is told.
@@ -150,6 +151,12 @@ func (p *Passwords) Activate(ctx context.Context, a Activating) (authcore.User, 
 	}
 	first.LastUsed = now // whoever activates is signed in by it
 	opened := authcore.User{ID: id, Username: email, Name: user.Name, Email: email, Created: now}
+	by := a.By
+	by.Actor = id
+	created, err := p.event(authcore.EventUserCreated, string(authcore.Password), id, by, "")
+	if err != nil {
+		return authcore.User{}, err
+	}
 	open := func(s authcore.Stores) error {
 		if _, err := s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmRegistration, keyHash, now); err != nil {
 			return err
@@ -160,8 +167,18 @@ func (p *Passwords) Activate(ctx context.Context, a Activating) (authcore.User, 
 				return err
 			}
 			opened.Roles = invite.Roles
+			used, err := p.event(authcore.EventInviteUsed, "", id, by, "invite "+invite.ID)
+			if err != nil {
+				return err
+			}
+			if err := s.Events.AddEvent(ctx, used); err != nil {
+				return err
+			}
 		}
-		return s.Users.CreateUser(ctx, opened, first)
+		if err := s.Users.CreateUser(ctx, opened, first); err != nil {
+			return err
+		}
+		return s.Events.AddEvent(ctx, created)
 	}
 	err = p.Stores.Transactions.Transact(ctx, open)
 	if errors.Is(err, authcore.ErrUsernameTaken) {

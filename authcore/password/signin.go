@@ -31,7 +31,8 @@ type Proof struct {
 // nobodys is looked for in place of what is no address. It is none either, so nobody is found.
 const nobodys = "@"
 
-// SignIn answers whose address and password these are. Whoever is suspended, unknown or not confirmed yet, has no
+// SignIn answers whose address and password these are; where it refuses, whose address it is, which is to be told nobody but
+// that user and the operator. Whoever is suspended, unknown or not confirmed yet, has no
 // password or gave a wrong one gets ErrInvalidCredentials, after the same work. Its other errors are ErrBusy, which
 // counts as no try, and authcore.ErrUnavailable.
 func (p *Passwords) SignIn(ctx context.Context, t Try) (Proof, error) {
@@ -46,7 +47,7 @@ func (p *Passwords) SignIn(ctx context.Context, t Try) (Proof, error) {
 	}
 	token, err := p.try(ctx, a, unknown, t)
 	if err != nil {
-		return Proof{}, err
+		return Proof{UserID: a.user.ID}, err
 	}
 	return Proof{UserID: a.user.ID, Device: token}, nil
 }
@@ -165,7 +166,21 @@ func (p *Passwords) tellSuspended(ctx context.Context, a account, unknown string
 	if err != nil {
 		return err
 	}
-	return p.transact(ctx, "tell of a suspension", func(s authcore.Stores) error { return s.Outbox.AddMail(ctx, sealed) })
+	// Of what nobody has, or has no password, an event is written too, and says so: that is as much work.
+	code, subject := "", a.user.ID
+	if !a.hasPassword() {
+		code, subject = "no_password", ""
+	}
+	e, err := p.event(authcore.EventSuspended, code, subject, by, "until "+until.UTC().Format(time.RFC3339))
+	if err != nil {
+		return err
+	}
+	return p.transact(ctx, "tell of a suspension", func(s authcore.Stores) error {
+		if err := s.Outbox.AddMail(ctx, sealed); err != nil {
+			return err
+		}
+		return s.Events.AddEvent(ctx, e)
+	})
 }
 
 // noteUse notes that a password was right just now, with its new hash where there is one. It refuses where the password

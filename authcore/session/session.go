@@ -43,6 +43,13 @@ type Opening struct {
 	UserAgent string             // the same
 }
 
+// In answers the same on another store: on that of a transaction, which it must not outlive.
+func (s *Sessions) In(store authcore.Sessions) *Sessions {
+	within := *s
+	within.Store = store
+	return &within
+}
+
 // Open stores a new session and answers it with its secret: what the cookie carries, or the first refresh token. Its
 // error is authcore.ErrUserNotFound where the account was deleted meanwhile, or authcore.ErrUnavailable.
 func (s *Sessions) Open(ctx context.Context, o Opening) (authcore.Session, string, error) {

@@ -192,6 +192,15 @@ func fill(t testing.TB, s *Store) {
 			ID: fmt.Sprint("i", i), KeyHash: authcore.HashSecret(fmt.Sprint(i)), Roles: u.Roles, Note: name, By: u.ID,
 			Created: noon, Expires: noon.Add(time.Hour), Uses: 3, Used: i % 3,
 		}))
+		must(stores.Events.AddEvent(ctx, authcore.Event{
+			ID: fmt.Sprint("e", i), Time: noon, Kind: authcore.EventSignIn, Code: "passkey", Subject: u.ID,
+			Trace: authcore.Trace{Actor: u.ID, SessionID: "sid", Origin: "https://app.example.com", Client: "::1", UserAgent: name}, Detail: name,
+			Salt: allBytes, PersonalHash: authcore.HashSecret(name),
+		}))
+		if i == 3 { // some are sealed
+			_, err := stores.Events.SealEvents(ctx, 100)
+			must(err)
+		}
 		key := authcore.Key{ID: fmt.Sprint("k", i), PKCS8: allBytes[i:], Created: noon}
 		after := ""
 		if i > 0 {
@@ -283,6 +292,7 @@ func TestDumpAndRestore(t *testing.T) {
 				dump, c := dumped(t, a)
 				for table, want := range map[string]int64{
 					"users": 6, "usernames": 8, "credentials": 6, "sessions": 6, "signing_keys": 5, "confirmations": 6, "outbox": 6, "invites": 6,
+					"events": 6, "event_chain": 1,
 				} {
 					if c.Rows[table] != want {
 						t.Errorf("%d rows of %s, want %d", c.Rows[table], table, want)
