@@ -40,6 +40,8 @@ type App struct {
 	Mail *MailOptions `json:"mail,omitempty"`
 	// Bound on the requests that begin or finish a sign-in, per client.
 	RateLimit RateLimitOptions `json:"rate_limit,omitzero"`
+	// How the pages look and what they say.
+	Brand *Brand `json:"brand,omitempty"`
 
 	ctx                 caddy.Context
 	logger              *slog.Logger
@@ -163,6 +165,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	config.State = state.(*gateway.State)
 	config.ClientIP = clientIP
 	config.RequestURI = requestURI
+	config.RequestID = requestID
 	config.Leaving = caddy.Exiting
 	config.Observer = counted
 	config.Logger = a.logger

@@ -94,6 +94,13 @@ func parseApp(d *caddyfile.Dispenser, before any) (any, error) {
 //			templates <folder>
 //		}
 //		rate_limit <count> <duration> | off
+//		brand {
+//			name       <name>
+//			logo       <file>
+//			accent     <colour> [<colour in the dark>]
+//			background <colour> [<colour in the dark>]
+//			text       [<language>] <key> <text>
+//		}
 //	}
 //
 // See the fields of [App] for the meanings and defaults. Other names after store and challenge_store are those of guest
@@ -121,6 +128,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			checked(func() error { return a.Password.check() }).notingPlace(&passwordAt),
 		option{usage: "mail { <options> }", block: true, parse: a.parseMail}.checked(func() error { return a.Mail.checkComplete() }),
 		option{usage: "rate_limit <count> <duration> | off", min: 1, max: 2, parse: a.parseRateLimit}.checked(a.check),
+		brandOption(&a.Brand),
 	})
 	if err != nil {
 		return err

@@ -1,12 +1,12 @@
 package caddymodule
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -15,7 +15,6 @@ import (
 	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/gateway"
 	"github.com/caddy-authgate/authgate/authcore/policy"
-	"github.com/caddy-authgate/authgate/caddymodule/pages"
 )
 
 // Handler protects one site: it answers the routes of sign-in and hands on what the rules allow.
@@ -37,6 +36,8 @@ type Handler struct {
 	Headers []Header `json:"headers,omitempty"`
 	// Leaves out the default identity headers.
 	NoDefaultHeaders bool `json:"no_default_headers,omitempty"`
+	// How the pages of this site look and what they say, in place of what the app says. Default: as the app says.
+	Brand *Brand `json:"brand,omitempty"`
 
 	gateway *gateway.Gateway
 	visits  *visits // of the configuration
@@ -67,7 +68,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.logger = ctx.Slogger()
-	site.Pages, site.Identified, site.Owner = sitePages(), identified, h
+	brand := cmp.Or(h.Brand, app.(*App).Brand)
+	if site.Pages, err = brand.pages(); err != nil {
+		return err
+	}
+	site.Identified, site.Owner = identified, h
 	if err := app.(*App).checkMethods(h.Methods); err != nil {
 		return fmt.Errorf("methods: %w", err)
 	}
@@ -75,9 +80,6 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.gateway, err = gateway.New(app.(*App).realm, site)
 	return err
 }
-
-// sitePages are the same for all sites, and made when the first one needs them.
-var sitePages = sync.OnceValue(pages.New)
 
 // site is the configuration of the gateway.
 func (h *Handler) site() (gateway.Site, error) {
@@ -188,6 +190,16 @@ func clientIP(r *http.Request) netip.Addr {
 	s, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	addr, _ := netip.ParseAddr(s)
 	return addr.Unmap().WithZone("")
+}
+
+// requestID is what Caddy calls the request: {http.request.uuid}, the same each time.
+func requestID(r *http.Request) string {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return ""
+	}
+	id, _ := repl.GetString("http.request.uuid")
+	return id
 }
 
 // requestURI is the target as the browser sent it, before rewrites.

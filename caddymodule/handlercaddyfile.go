@@ -40,13 +40,14 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		deny          [<path>...] { … }
 //		header        <name> <value>
 //		headers       off
+//		brand         { … }
 //	}
 //
 // origin is scheme, host and port as browsers show them, https but on this machine; default: the site's address, where
 // it has exactly one with a host. path is where the gateway's own routes are mounted, default /auth. methods are the
 // sign-in methods offered, default all that are on and work on this origin; password is on where mail is configured. cookie_domain makes one sign-in good for all hosts below it. The
 // rules are read from the top; see [Rule]. header adds an identity header, whose value may have the placeholders
-// {subject} {username} {name} {email} {roles} {wallet} {methods}; headers off leaves out the default ones.
+// {subject} {username} {name} {email} {roles} {wallet} {methods}; headers off leaves out the default ones. brand is as in the global options, and in place of it.
 //
 // Without a site around it, as here, origin must be written.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -143,6 +144,7 @@ func (p *handlerParser) options() []option {
 			h.NoDefaultHeaders = true
 			return nil
 		}},
+		brandOption(&h.Brand),
 	}
 }
 

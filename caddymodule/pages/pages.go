@@ -8,6 +8,21 @@
 // Whatever comes from outside, names of people and of wallets, addresses, paths, is escaped by html/template on the
 // server and is only ever a text node in the browser.
 //
+// To add
+//
+//   - a text: to text/en/<file>.json, under "page" for what a template says (.Say "key") or "script" for what a script says
+//     (say('key')), and to the same file of each other language; a test names those that are missing.
+//   - a language: a folder of text, named by its BCP 47 tag, with the same files as text/en.
+//   - a page: templates/<name>.html, which defines title, script and body; text/<name>.json; a line in texts below, with
+//     the files of texts it is made of; a route of the gateway that fills a [gateway.Page] of this name. A subpage of an
+//     account, say account/sessions, has a name with a hyphen, account-sessions.
+//   - a script: assets/<name>.js, an ES module that imports what it shares by a line of its own ("from './page.js'"). It
+//     asks the gateway by call of page.js and tells by tell, both with texts of the page. What takes a fresh sign-in goes
+//     through change of confirm.js, on a page that has the template "proof". Comments are //,
+//     to the end of the line.
+//
+// A page has to stay within 60 KB with all it loads, in the language that has the longest texts; a test weighs each.
+//
 // It decides nothing: who may see a page, which headers it carries and whether a return address is safe were settled by
 // the gateway before.
 package pages
@@ -33,6 +48,8 @@ type Pages struct {
 	pages     map[string]page
 	languages chooser
 	assets    map[string][]byte
+	name      string // of the product; may be empty
+	logo      *logo  // may be nil
 }
 
 type page struct {
@@ -52,11 +69,23 @@ var texts = map[string][]string{
 	"error":    {"error"},
 }
 
-// New answers the pages. It panics where the embedded files are at odds with each other, which the tests rule out.
-func New() *Pages {
-	p := &Pages{pages: map[string]page{}, assets: map[string][]byte{}}
+// New answers the pages as they are. It panics where the embedded files are at odds with each other, which the tests rule
+// out.
+func New() *Pages { return must(Branded(Brand{})) }
+
+// Branded answers the pages of an operator. Its errors are about the brand.
+func Branded(b Brand) (*Pages, error) {
+	p := &Pages{pages: map[string]page{}, assets: map[string][]byte{}, name: b.Name}
+	if b.Name != "" {
+		if err := printable(b.Name); err != nil {
+			return nil, fmt.Errorf("pages: brand: name: %w", err)
+		}
+	}
 	base := parse(template.New("base.html"), "base.html", "methods.html", "fields.html")
 	dictionary := readDictionary()
+	if err := b.apply(dictionary); err != nil {
+		return nil, fmt.Errorf("pages: brand: %w", err)
+	}
 	p.languages = newChooser(dictionary.languages())
 	for name, names := range texts {
 		pg := page{
@@ -71,7 +100,18 @@ func New() *Pages {
 	for _, f := range must(fs.Glob(files, "assets/*")) {
 		p.assets[path.Base(f)] = lean(f, must(files.ReadFile(f)))
 	}
-	return p
+	style, err := b.style(string(p.assets["authgate.css"]))
+	if err != nil {
+		return nil, fmt.Errorf("pages: brand: %w", err)
+	}
+	p.assets["authgate.css"] = append(p.assets["authgate.css"], style...)
+	if b.Logo != nil {
+		if p.logo, err = newLogo(b.Logo); err != nil {
+			return nil, fmt.Errorf("pages: brand: %w", err)
+		}
+		p.assets[p.logo.file] = b.Logo
+	}
+	return p, nil
 }
 
 // ServePage writes the page and the status. Nothing is written where it answers an error.
@@ -87,6 +127,7 @@ func (p *Pages) ServePage(w http.ResponseWriter, r *http.Request, g gateway.Page
 	if err != nil {
 		return fmt.Errorf("pages: %s: %w", g.Name, err)
 	}
+	v.Product, v.Logo = p.name, p.logo
 	var b bytes.Buffer
 	if err := pg.template.Execute(&b, v); err != nil {
 		return fmt.Errorf("pages: %s: %w", g.Name, err)
@@ -114,8 +155,12 @@ func (p *Pages) ServeAsset(w http.ResponseWriter, r *http.Request, name string) 
 		return
 	}
 	// Not from the system's MIME table: a machine that calls .js text/plain would break the pages under nosniff.
-	kinds := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+	kinds := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".png": "image/png"}
 	w.Header().Set("Content-Type", kinds[path.Ext(name)])
+	if path.Ext(name) == ".svg" {
+		// A page shows it as a picture, in which no script runs. Opened by itself it would be a page of this origin.
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox")
+	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
@@ -19,6 +20,8 @@ type view struct {
 
 	Lang    string // BCP 47 tag
 	Dir     string // in which it is written: "ltr" or "rtl"
+	Product string // its name; may be empty
+	Logo    *logo  // may be nil
 	Site    string // the origin as people know it: host, and port where it is unusual
 	Who     string // the signed-in user in one word, for a sentence
 	Wallets []walletView
@@ -68,7 +71,9 @@ func (v *view) Say(key string, places ...string) (string, error) {
 	return v.fill(text, places...)
 }
 
+// fill fills the places of a text; {site} may be in any.
 func (v *view) fill(text string, places ...string) (string, error) {
+	places = append(slices.Clone(places), "site", v.Site)
 	if v.Dir == "rtl" {
 		places = isolated(places)
 	}
@@ -87,6 +92,9 @@ func isolated(places []string) []string {
 
 // Time is a time for readers whose browser does not put it in their own way.
 func (v *view) Time(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// Title is what stands behind the dot in titles.
+func (v *view) Title() string { return cmp.Or(v.Product, v.Site) }
 
 // NoScript answers the text for who is here without JavaScript.
 func (v *view) NoScript() string {
@@ -195,7 +203,8 @@ func (v *view) Elsewhere() bool { return v.ReturnTo != "" && v.ReturnTo != "/" }
 // UsernameIsWallet reports whether the username only repeats a wallet, as it does until its owner chooses one.
 func (v *view) UsernameIsWallet() bool {
 	return slices.ContainsFunc(v.Wallets, func(w walletView) bool {
-		return authcore.FoldUsername(w.Key) == authcore.FoldUsername(v.Identity.Username)
+		name := authcore.FoldUsername(v.Identity.Username)
+		return authcore.FoldUsername(w.Key) == name || authcore.FoldUsername(w.Address) == name
 	})
 }
 
@@ -218,6 +227,13 @@ func (w walletView) half() int {
 	}
 	return len(w.Address)
 }
+
+// File, Width and Height are for templates.
+func (l *logo) File() string { return l.file }
+
+func (l *logo) Width() int { return l.width }
+
+func (l *logo) Height() int { return l.height }
 
 // MethodName is what people call a sign-in method.
 func (v *view) MethodName(m authcore.Method) (string, error) { return v.Say(string(m) + "Method") }
