@@ -176,8 +176,11 @@ func (g *Gateway) supposed(ctx context.Context, q Question) (*authcore.Identity,
 		Subject: account.ID, Username: account.Username, Name: account.Name, Email: account.Email, Roles: account.Roles,
 	}
 	for _, c := range account.Credentials {
-		if c.Kind == authcore.Wallet {
+		switch c.Kind {
+		case authcore.Wallet:
 			id.Wallets = append(id.Wallets, c.Key)
+		case authcore.ProgramKey:
+			id.Keys = append(id.Keys, c.Key)
 		}
 	}
 	for _, m := range q.With {
