@@ -32,6 +32,8 @@ func (Admin) Routes() []caddy.AdminRoute {
 		{Pattern: command.ExplainPath, Handler: operate(explainRequest)},
 		{Pattern: command.KeysRotatePath, Handler: operate(rotateKeys)},
 		{Pattern: command.StatusPath, Handler: operate(showStatus)},
+		{Pattern: command.InvitePath, Handler: operate(invite)},
+		{Pattern: command.RecoverPath, Handler: operate(recoverAccount)},
 		{Pattern: command.BackupPath, Handler: caddy.AdminHandlerFunc(backUp)},
 	}
 }
@@ -104,7 +106,7 @@ func operateStatus(err error) int {
 		return http.StatusServiceUnavailable
 	case errors.Is(err, authcore.ErrUserNotFound):
 		return http.StatusNotFound
-	case errors.Is(err, gateway.ErrQuestion):
+	case errors.Is(err, gateway.ErrQuestion), errors.Is(err, gateway.ErrInvalidInvite), errors.Is(err, gateway.ErrWhichSite):
 		return http.StatusBadRequest
 	case errors.Is(err, gateway.ErrAmbiguousUser), errors.Is(err, gateway.ErrNoSite):
 		return http.StatusConflict

@@ -264,6 +264,7 @@ func (a *App) work() {
 		}
 	}
 	a.logger.Debug("stores are ready")
+	a.welcome()
 	each := time.NewTicker(time.Minute)
 	defer each.Stop()
 	for {

@@ -95,6 +95,7 @@ func withStore(ctx context.Context, config command.Configuration, existing bool,
 // loaded is what a configuration says, with nothing of it opened.
 type loaded struct {
 	store  Store
+	sites  []Handler
 	admin  caddy.AdminConfig
 	cancel context.CancelFunc
 }
@@ -117,10 +118,10 @@ func load(from command.Configuration) (loaded, error) {
 	if err := errors.Join(json.Unmarshal(text, &config), json.Unmarshal(text, &all)); err != nil {
 		return loaded{}, fmt.Errorf("%s: %w", file, err)
 	}
-	app := config.Apps.Authgate
+	app, sites := config.Apps.Authgate, handlers(all)
 	if app == nil {
 		// A site may have authgate with nothing said of the app. Another configuration is a mistake.
-		if !hasHandler(all) {
+		if len(sites) == 0 {
 			return loaded{}, fmt.Errorf("%s has no authgate in it", file)
 		}
 		app = new(App)
@@ -131,29 +132,7 @@ func load(from command.Configuration) (loaded, error) {
 		cancel()
 		return loaded{}, fmt.Errorf("%s: %w", file, err)
 	}
-	return loaded{store, config.Admin, cancel}, nil
-}
-
-// hasHandler reports whether the handler stands anywhere in a configuration.
-func hasHandler(config any) bool {
-	switch v := config.(type) {
-	case map[string]any:
-		if v["handler"] == "authgate" {
-			return true
-		}
-		for _, inner := range v {
-			if hasHandler(inner) {
-				return true
-			}
-		}
-	case []any:
-		for _, inner := range v {
-			if hasHandler(inner) {
-				return true
-			}
-		}
-	}
-	return false
+	return loaded{store, sites, config.Admin, cancel}, nil
 }
 
 // backUp writes a backup of the store of the configuration that runs now.

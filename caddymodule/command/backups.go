@@ -20,6 +20,8 @@ type Backups interface {
 	Check(from io.Reader) (Holding, error)
 	// Place tells which store a configuration names, without opening it, and its admin endpoint.
 	Place(Configuration) (Place, error)
+	// Invite makes an invite in the store of a configuration.
+	Invite(context.Context, Configuration, InviteQuestion) (Invited, error)
 }
 
 // Configuration is a file, or where it has no name the Caddyfile in the folder at hand.

@@ -40,9 +40,13 @@ type UserQuestion struct {
 func (e *endpoint) askAboutUser(c *cobra.Command, path, name string, answer any) error {
 	err := e.ask(c, path, UserQuestion{User: name}, answer)
 	if errors.Is(err, errNotThere) {
-		return &failure{exitNoSuchUser, fmt.Errorf("no account has the id, username, confirmed e-mail address or wallet %q", name)}
+		return noSuchUser(name)
 	}
 	return err
+}
+
+func noSuchUser(name string) error {
+	return &failure{exitNoSuchUser, fmt.Errorf("no account has the id, username, confirmed e-mail address or wallet %q", name)}
 }
 
 func userGroup(to *endpoint) *cobra.Command {
