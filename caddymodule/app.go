@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"go.uber.org/zap"
 
+	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/gateway"
 	"github.com/caddy-authgate/authgate/authcore/keysign"
 	"github.com/caddy-authgate/authgate/authcore/mail"
@@ -40,6 +43,8 @@ type App struct {
 	Mail *MailOptions `json:"mail,omitempty"`
 	// Bound on the requests that begin or finish a sign-in, per client.
 	RateLimit RateLimitOptions `json:"rate_limit,omitzero"`
+	// The audit log.
+	Audit AuditOptions `json:"audit,omitzero"`
 	// How the pages look and what they say.
 	Brand *Brand `json:"brand,omitempty"`
 
@@ -52,14 +57,23 @@ type App struct {
 	visits              *visits
 	release             []func() error
 	worker              *mail.Worker // nil: no mail is sent
+	loaded              string       // hash of the configuration
+	auditLog            *zap.Logger
+	events              *caddyevents.App // nil: events are not emitted
+	emitting            chan authcore.Event
 	working             sync.WaitGroup
+
+	// While a Caddyfile is read:
+	chainGrants []chainGrantAt
+	unasked     []uint64 // chains of which the endpoints may come yet
 }
 
 // Grant gives a role to people by their wallets and confirmed e-mail addresses.
 type Grant struct {
 	// The role.
 	Role string `json:"role"`
-	// Wallet addresses, keys and e-mail addresses.
+	// Wallet addresses, keys and e-mail addresses; or what a wallet must have on a chain, word by word: "nft" or "token",
+	// the chain id, the contract, and "min" and a number where that is asked for; or "ens" and a name.
 	To []string `json:"to"`
 }
 
@@ -87,6 +101,18 @@ type WalletOptions struct {
 	ChallengeTTL caddy.Duration `json:"challenge_ttl,omitempty"`
 	// Chain ids that are accepted. Default: any.
 	Chains []uint64 `json:"chains,omitempty"`
+	// The URLs of JSON-RPC endpoints by chain id: https, or http to this machine. Wallets that are contracts of these chains
+	// can sign in; of two or more endpoints for a chain two must say the same. Placeholders are replaced when the
+	// configuration is loaded. Default: none, so that only wallets that are keys can sign in.
+	RPC map[uint64][]string `json:"rpc,omitempty"`
+	// Whether the endpoints are reached by the proxy that the environment names (HTTPS_PROXY). Default: directly.
+	RPCProxy bool `json:"rpc_proxy,omitempty"`
+	// The factories of contract wallets that can sign in before they are deployed. Default: none.
+	Factories []string `json:"factories,omitempty"`
+	// How often the contract wallet of a session is asked again whether it still says yes. Default: 1h.
+	Recheck caddy.Duration `json:"recheck,omitempty"`
+	// How old what a chain says for a role may be. Default: 10m.
+	RolesTTL caddy.Duration `json:"roles_ttl,omitempty"`
 	// The cluster ("mainnet", "testnet" or "devnet") whose Solana wallets sign in too. Default: they do not.
 	Solana string `json:"solana,omitempty"`
 }
@@ -146,6 +172,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := counted.register(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
+	var err error
+	if a.loaded, err = a.hash(); err != nil {
+		return err
+	}
 	name, err := a.provisionStores(ctx)
 	if err != nil {
 		return err
@@ -155,6 +185,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 
 	config, err := a.realmConfig()
 	if err != nil {
+		return err
+	}
+	if err := a.addContracts(config.Wallet); err != nil {
 		return err
 	}
 	config.Stores = lazyAccounts{a.accounts, counted}.stores()
@@ -167,7 +200,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	config.RequestURI = requestURI
 	config.RequestID = requestID
 	config.Leaving = caddy.Exiting
-	config.Observer = counted
+	config.Traffic, config.Traced = counted.ops, traced
+	if config.Observer, err = a.provisionAudit(); err != nil {
+		return err
+	}
+	counted.ops.state.Store(config.State)
 	config.Logger = a.logger
 	if a.realm, err = gateway.NewRealm(config); err != nil {
 		return err
@@ -205,11 +242,14 @@ func (a *App) realmConfig() (gateway.RealmConfig, error) {
 	if !a.Wallet.Off {
 		config.Wallet = &gateway.WalletConfig{
 			Statement: a.Wallet.Statement, ChallengeTTL: time.Duration(a.Wallet.ChallengeTTL), Chains: a.Wallet.Chains,
-			Solana: a.Wallet.Solana,
+			Solana: a.Wallet.Solana, Recheck: time.Duration(a.Wallet.Recheck), RolesTTL: time.Duration(a.Wallet.RolesTTL),
 		}
 	}
 	config.Keys = a.Keys
 	var err error
+	if config.KeepEvents, err = a.Audit.keep(); err != nil {
+		return config, err
+	}
 	config.Passkey, err = a.Passkey.config()
 	a.addMailed(&config)
 	return config, err
@@ -220,6 +260,11 @@ func (a *App) dryRealm() (*gateway.Realm, error) {
 	config, err := a.realmConfig()
 	if err != nil {
 		return nil, err
+	}
+	if config.Wallet != nil {
+		if config.Wallet.Contracts, err = a.dryContracts(); err != nil {
+			return nil, err
+		}
 	}
 	config.Stores = lazyAccounts{}.stores()
 	config.Challenges = lazyChallenges{}.stores()
@@ -232,7 +277,12 @@ func (a *App) dryRealm() (*gateway.Realm, error) {
 // Sending mails and hearing other instances begin at once: each needs one store only, and waits for that by itself.
 func (a *App) Start() error {
 	a.working.Go(a.work)
+	a.working.Go(a.look)
 	a.working.Go(a.sendMails)
+	a.working.Go(a.sealEvents)
+	if a.emitting != nil {
+		a.working.Go(a.emitEvents)
+	}
 	a.working.Go(func() { a.realm.Listen(a.ctx) })
 	return nil
 }
@@ -264,6 +314,7 @@ func (a *App) work() {
 		}
 	}
 	a.logger.Debug("stores are ready")
+	a.noteLoaded()
 	a.welcome()
 	each := time.NewTicker(time.Minute)
 	defer each.Stop()
@@ -275,6 +326,33 @@ func (a *App) work() {
 			if err := a.realm.Clean(a.ctx); err != nil && !errors.Is(err, context.Canceled) {
 				a.logger.Warn("expired things could not be deleted; trying again in a minute", "error", err)
 			}
+		}
+	}
+}
+
+// How often the parts are looked at, and how long that may take.
+const (
+	lookEach    = 15 * time.Second
+	lookTimeout = 5 * time.Second
+)
+
+// look looks now and then how the parts do, for metrics and the log.
+func (a *App) look() {
+	each := time.NewTicker(lookEach)
+	defer each.Stop()
+	for {
+		ctx, cancel := context.WithTimeout(a.ctx, lookTimeout)
+		parts := a.realm.Status(ctx)
+		cancel()
+		if a.ctx.Err() != nil {
+			return
+		}
+		signing, keys := a.realm.SigningKeys()
+		counted.ops.looked(parts, signing, keys)
+		select {
+		case <-a.ctx.Done():
+			return
+		case <-each.C:
 		}
 	}
 }

@@ -50,6 +50,8 @@ func parseApp(d *caddyfile.Dispenser, before any) (any, error) {
 //		}
 //		registration    invite | open
 //		grant           <role> <address or e-mail>...
+//		grant           <role> nft | token <chain-id> <contract> [min <n>]
+//		grant           <role> ens <name>
 //		session {
 //			idle          <duration>
 //			absolute      <duration>
@@ -61,6 +63,11 @@ func parseApp(d *caddyfile.Dispenser, before any) (any, error) {
 //			statement     <text>
 //			challenge_ttl <duration>
 //			chains        <chain-id>...
+//			rpc           <chain-id> <url>...
+//			rpc_proxy     environment | off
+//			factory       <address>...
+//			recheck       <duration>
+//			roles_ttl     <duration>
 //			solana        mainnet | testnet | devnet | off
 //		}
 //		wallet     off
@@ -94,6 +101,10 @@ func parseApp(d *caddyfile.Dispenser, before any) (any, error) {
 //			templates <folder>
 //		}
 //		rate_limit <count> <duration> | off
+//		audit {
+//			retention <duration> | forever
+//			events    on | off
+//		}
 //		brand {
 //			name       <name>
 //			logo       <file>
@@ -119,7 +130,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		guestOption("store <backend>", "authgate.stores", &a.StoreRaw),
 		guestOption("challenge_store <backend>", "authgate.challenge_stores", &a.ChallengeStoreRaw),
 		textOption("registration invite | open", &a.Registration).checked(a.check),
-		option{usage: "grant <role> <address or e-mail>...", min: 2, max: -1, repeat: true, parse: a.parseGrant}.checked(a.check),
+		option{usage: "grant <role> <address or e-mail>... | nft <chain-id> <contract> [min <n>] | token <chain-id> <contract> [min <n>] | ens <name>", min: 2, max: -1, repeat: true, parse: a.parseGrant}.checked(a.check),
 		option{usage: "session { <options> }", block: true, parse: a.parseSession}.checked(a.check),
 		{usage: "wallet { <options> } | off", max: 1, block: true, parse: a.parseWallet},
 		option{usage: "keys <kind>... | off", min: 1, max: -1, parse: a.parseKeys}.checked(a.check),
@@ -128,6 +139,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			checked(func() error { return a.Password.check() }).notingPlace(&passwordAt),
 		option{usage: "mail { <options> }", block: true, parse: a.parseMail}.checked(func() error { return a.Mail.checkComplete() }),
 		option{usage: "rate_limit <count> <duration> | off", min: 1, max: 2, parse: a.parseRateLimit}.checked(a.check),
+		option{usage: "audit { <options> }", block: true, parse: a.parseAudit}.checked(a.check),
 		brandOption(&a.Brand),
 	})
 	if err != nil {
@@ -136,6 +148,9 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := a.checkMailed(); err != nil {
 		return passwordAt.WrapErr(err)
 	}
+	if err := a.checkChainGrants(); err != nil {
+		return err
+	}
 	return nil
 }
 
@@ -143,11 +158,6 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (a *App) check() error {
 	_, err := a.dryRealm()
 	return err
-}
-
-func (a *App) parseGrant(_ *caddyfile.Dispenser, args []string) error {
-	a.Grants = append(a.Grants, Grant{Role: args[0], To: args[1:]})
-	return nil
 }
 
 func (a *App) parseSession(d *caddyfile.Dispenser, _ []string) error {
@@ -171,12 +181,25 @@ func (a *App) parseWallet(d *caddyfile.Dispenser, args []string) error {
 		}
 		return nil
 	}
-	return parseBlock(d, "wallet", []option{
+	var factoryAt *caddyfile.Dispenser
+	err := parseBlock(d, "wallet", []option{
 		textOption(`statement "<text>"`, &a.Wallet.Statement).checked(a.check),
 		durationOption("challenge_ttl", &a.Wallet.ChallengeTTL).checked(a.check),
 		option{usage: "chains <chain-id>...", min: 1, max: -1, parse: a.parseChains}.checked(a.check),
 		option{usage: "solana mainnet | testnet | devnet | off", min: 1, max: 1, parse: a.parseSolana}.checked(a.check),
+		option{usage: "rpc <chain-id> <url>...", min: 2, max: -1, repeat: true, parse: a.parseRPC}.checked(a.check),
+		{usage: "rpc_proxy environment | off", min: 1, max: 1, parse: a.parseRPCProxy},
+		option{usage: "factory <address>...", min: 1, max: -1, repeat: true, parse: a.parseFactories}.checked(a.check).notingPlace(&factoryAt),
+		durationOption("recheck", &a.Wallet.Recheck).checked(a.check),
+		durationOption("roles_ttl", &a.Wallet.RolesTTL).checked(a.check),
 	})
+	if err != nil {
+		return err
+	}
+	if err := a.checkFactories(); err != nil {
+		return factoryAt.WrapErr(err)
+	}
+	return nil
 }
 
 func (a *App) parseSolana(_ *caddyfile.Dispenser, args []string) error {

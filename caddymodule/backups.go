@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
+	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/store/sqlstore"
 	"github.com/caddy-authgate/authgate/caddymodule/command"
 )
@@ -23,12 +24,24 @@ var errNoBackup = errors.New("this kind of store cannot be backed up by this com
 
 // Dump implements command.Backups.
 func (backups) Dump(ctx context.Context, from command.Configuration, to io.Writer) (command.Holding, error) {
-	return withStore(ctx, from, true, func(store Backup) (sqlstore.Contents, error) { return store.Dump(ctx, to, time.Now()) })
+	return withStore(ctx, from, true, func(open OpenStore) (sqlstore.Contents, error) {
+		// Before it, so that it is in the backup, and that nobody takes one unseen.
+		if err := noteOperator(ctx, open.Events, authcore.EventBackup); err != nil {
+			return sqlstore.Contents{}, err
+		}
+		return open.Backup.Dump(ctx, to, time.Now())
+	})
 }
 
 // Restore implements command.Backups.
 func (backups) Restore(ctx context.Context, to command.Configuration, from io.Reader) (command.Holding, error) {
-	return withStore(ctx, to, false, func(store Backup) (sqlstore.Contents, error) { return store.Restore(ctx, from) })
+	return withStore(ctx, to, false, func(open OpenStore) (sqlstore.Contents, error) {
+		c, err := open.Backup.Restore(ctx, from)
+		if err == nil {
+			err = noteOperator(ctx, open.Events, authcore.EventRestore)
+		}
+		return c, err
+	})
 }
 
 // Check implements command.Backups.
@@ -59,7 +72,7 @@ func holding(c sqlstore.Contents) command.Holding {
 }
 
 // withStore opens the store of a configuration, which must be there already where that is demanded.
-func withStore(ctx context.Context, config command.Configuration, existing bool, do func(Backup) (sqlstore.Contents, error)) (h command.Holding, err error) {
+func withStore(ctx context.Context, config command.Configuration, existing bool, do func(OpenStore) (sqlstore.Contents, error)) (h command.Holding, err error) {
 	l, err := load(config)
 	if err != nil {
 		return h, err
@@ -85,11 +98,20 @@ func withStore(ctx context.Context, config command.Configuration, existing bool,
 	if open.Backup == nil {
 		return h, fmt.Errorf("%s: %w", name, errNoBackup)
 	}
-	c, err := do(open.Backup)
+	c, err := do(open)
 	if errors.Is(err, sqlstore.ErrNotEmpty) {
 		err = fmt.Errorf("%w; name a new one in the configuration (a store that Caddy has run on is never empty)", err)
 	}
 	return holding(c), err
+}
+
+// noteOperator writes into the audit log what is done on the command line.
+func noteOperator(ctx context.Context, events authcore.Events, kind authcore.EventKind) error {
+	e, err := authcore.NewEvent(nil, time.Now(), kind, "", "", authcore.Trace{Actor: authcore.Operator}, "")
+	if err != nil {
+		return err
+	}
+	return events.AddEvent(ctx, e)
 }
 
 // loaded is what a configuration says, with nothing of it opened.
@@ -150,6 +172,9 @@ func backUp(w http.ResponseWriter, r *http.Request) error {
 	}
 	if open.Backup == nil {
 		return caddy.APIError{HTTPStatus: http.StatusConflict, Err: errNoBackup}
+	}
+	if err := app.realm.Note(r.Context(), authcore.EventBackup, "", authcore.Trace{Actor: authcore.Operator}, ""); err != nil {
+		return caddy.APIError{HTTPStatus: operateStatus(err), Err: err}
 	}
 	body := &begun{ResponseWriter: w}
 	w.Header().Set("Content-Type", "application/gzip")

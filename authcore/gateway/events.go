@@ -137,12 +137,20 @@ const sealedAtOnce = 500
 // Seal puts the events that wait into the chain of the audit log, and answers how many. It is to be called each second or
 // so, by every instance.
 func (r *Realm) Seal(ctx context.Context) (sealed int, err error) {
+	r.flushRefusals(ctx, false)
 	for {
 		n, err := r.Stores.Events.SealEvents(ctx, sealedAtOnce)
 		if sealed += n; err != nil || n < sealedAtOnce {
 			return sealed, err
 		}
 	}
+}
+
+// Settle is Seal when an instance ends: what is counted of refused sign-ins is written too.
+func (r *Realm) Settle(ctx context.Context) error {
+	r.flushRefusals(ctx, true)
+	_, err := r.Seal(ctx)
+	return err
 }
 
 // Events answers events of the audit log, the newest first, those that were just written too.

@@ -90,6 +90,7 @@ func (g *Gateway) signInPassword(w http.ResponseWriter, r *http.Request, v *visi
 		return in.err
 	}
 	proof, err := g.passwords.SignIn(ctx, password.Try{Email: email, Password: secret, Device: v.device, By: g.trace(r, v)})
+	v.tried, v.typed = proof.UserID, email
 	if err != nil {
 		return err
 	}

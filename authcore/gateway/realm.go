@@ -55,11 +55,14 @@ type RealmConfig struct {
 	// Leaving reports whether this instance is about to end: health/ready then says so to balancers, and all else goes on.
 	// Default: never.
 	Leaving  func() bool
-	Observer Observer         // default: none
-	Traffic  Traffic          // default: nobody is told
-	Logger   *slog.Logger     // default: discards
-	Now      func() time.Time // default time.Now
-	Rand     io.Reader        // default crypto/rand.Reader
+	Observer Observer // default: none
+	Traffic  Traffic  // default: nobody is told
+	// Traced answers the context with an authcore.Tracer in it, and true, where a request with this context is traced, else
+	// the context as it is. Default: none is.
+	Traced func(context.Context) (context.Context, bool)
+	Logger *slog.Logger     // default: discards
+	Now    func() time.Time // default time.Now
+	Rand   io.Reader        // default crypto/rand.Reader
 }
 
 // Grant gives a role to whoever has linked one of these wallets or keys, or has one of these addresses confirmed.
@@ -132,6 +135,7 @@ type Realm struct {
 	recheckEach time.Duration // see WalletConfig.Recheck
 	parts       partStates    // when Status was last asked
 	hasKey      atomic.Bool   // there was a signing key once
+	refused     refusals
 }
 
 // NewRealm checks the configuration and makes the realm. It touches no store.

@@ -92,7 +92,7 @@ func (g *Gateway) ownRoutes() (map[string]route, error) {
 	if g.site.Pages != nil {
 		g.addPages(routes)
 	}
-	for _, more := range []map[string]route{g.adminUserRoutes(), g.adminInviteRoutes(), g.recoveryRoutes(), g.adminRuleRoutes()} {
+	for _, more := range []map[string]route{g.adminUserRoutes(), g.ownAccountRoutes(), g.adminInviteRoutes(), g.recoveryRoutes(), g.adminRuleRoutes()} {
 		maps.Copy(routes, more)
 	}
 	return routes, nil
@@ -216,6 +216,7 @@ func (g *Gateway) observed(m authcore.Method, do serve) serve {
 			if isRefusal(e) {
 				g.realm.Logger.LogAttrs(r.Context(), slog.LevelWarn, "sign-in refused", slog.String("code", e.Code),
 					slog.String("method", string(cmp.Or(v.method, m))), slog.String("client", g.realm.ClientIP(r).String()))
+				g.noteRefusal(r, v, cmp.Or(v.method, m), e)
 			}
 		}
 		g.realm.Observer.SignedIn(cmp.Or(v.method, m), outcome)

@@ -117,7 +117,8 @@ func (g *Gateway) signChallenge(w http.ResponseWriter, r *http.Request, v *visit
 func (g *Gateway) ownerOf(r *http.Request, v *visitor, p proof) (userID string, err error) {
 	if v.identity == nil {
 		p.invite = v.invite
-		return g.realm.accountFor(r.Context(), p, g.trace(r, v))
+		v.tried, err = g.realm.accountFor(r.Context(), p, g.trace(r, v))
+		return v.tried, err
 	}
 	return v.identity.Subject, g.realm.link(r.Context(), v.identity, p, g.trace(r, v))
 }
