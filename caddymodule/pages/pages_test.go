@@ -187,6 +187,10 @@ func TestPageTells(t *testing.T) {
 			status: 403, has: []string{"No access", "signed in as 0x5290…9EE7", "Use another account", "forbidden"},
 		},
 		{
+			name: "403 signed in, contract wallet", page: gateway.Page{Name: "error", Status: 403, Identity: contract, Problem: &gateway.Error{Code: "forbidden"}},
+			status: 403, has: []string{"No access", "signed in as 0x5290…9EE7", "Use another account", "forbidden"},
+		},
+		{
 			name: "403 signed out", page: gateway.Page{Name: "error", Status: 403, Problem: &gateway.Error{Code: "forbidden"}},
 			status: 403, has: []string{"Nobody may open this page"}, hasNot: []string{"signed in as", "Use another account"},
 		},

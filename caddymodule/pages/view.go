@@ -295,6 +295,9 @@ func parseWallet(key string) walletView {
 
 // shortAddress abbreviates an Ethereum address the way wallets do, 0x5290…9EE7, and other keys likewise, and nothing else.
 func shortAddress(s string) string {
+	if w := parseWallet(s); w.Chain != "" {
+		s = w.Address
+	}
 	if len(s) == 42 && strings.HasPrefix(s, "0x") {
 		return s[:6] + "…" + s[38:]
 	}
