@@ -48,9 +48,7 @@ func (s *Store) SealEvents(ctx context.Context, n int) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := &s.events
-	waiting := slices.SortedFunc(slices.Values(c.waiting), func(a, b authcore.Event) int {
-		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.ID, b.ID))
-	})
+	waiting := slices.SortedStableFunc(slices.Values(c.waiting), func(a, b authcore.Event) int { return a.Time.Compare(b.Time) })
 	n = max(0, min(n, len(waiting)))
 	for _, e := range waiting[:n] {
 		c.head = e.Seal(c.head)
