@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"io"
@@ -97,6 +98,9 @@ type fakeTransaction struct {
 }
 
 func (f *fakeChain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// Only with its body read does the context of a request end with its connection.
+	body, _ := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	f.mu.Lock()
 	instead := f.instead
 	f.mu.Unlock()
@@ -104,7 +108,6 @@ func (f *fakeChain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		instead(w, r)
 		return
 	}
-	body, _ := io.ReadAll(r.Body)
 	var batch []fakeRequest
 	if err := json.Unmarshal(body, &batch); err != nil {
 		http.Error(w, "no batch", http.StatusBadRequest)
