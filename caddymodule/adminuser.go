@@ -24,7 +24,7 @@ func unlockUser(ctx context.Context, realm *gateway.Realm, q command.UserQuestio
 	if err != nil {
 		return command.UserUnlocked{}, err
 	}
-	if err := realm.Lift(ctx, a.ID); err != nil {
+	if err := realm.Lift(ctx, authcore.Trace{Actor: authcore.Operator}, a.ID); err != nil {
 		return command.UserUnlocked{}, err
 	}
 	until := a.SuspendedUntil

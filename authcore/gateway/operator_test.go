@@ -84,7 +84,7 @@ func TestOperatorLiftsSuspension(t *testing.T) {
 		t.Fatalf("%+v %v", a, err)
 	}
 	h.knock(alice, alicesPassword, "").refused(401, "invalid_credentials")
-	if err := h.realm.Lift(t.Context(), id); err != nil {
+	if err := h.realm.Lift(t.Context(), authcore.Trace{Actor: authcore.Operator}, id); err != nil {
 		t.Fatal(err)
 	}
 	if a, err = h.realm.Account(t.Context(), alice); err != nil || !a.SuspendedUntil.IsZero() {

@@ -74,11 +74,3 @@ func (r *Realm) Suspended(ctx context.Context, userID string) (time.Time, error)
 	}
 	return r.passwords.Suspended(ctx, userID)
 }
-
-// Lift ends the suspension of password sign-in of a user.
-func (r *Realm) Lift(ctx context.Context, userID string) error {
-	if r.passwords == nil {
-		return errors.New("gateway: lift suspension: password sign-in is off")
-	}
-	return r.passwords.Lift(ctx, userID)
-}

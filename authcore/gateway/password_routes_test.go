@@ -197,7 +197,7 @@ func TestFourRefusalsAreOneAnswer(t *testing.T) {
 	if until, err := h.realm.Suspended(t.Context(), u.ID); err != nil || !until.Equal(m.Until) {
 		t.Errorf("suspended until %v, %v", until, err)
 	}
-	if err := h.realm.Lift(t.Context(), u.ID); err != nil {
+	if err := h.realm.Lift(t.Context(), authcore.Trace{Actor: authcore.Operator}, u.ID); err != nil {
 		t.Fatal(err)
 	}
 	h.knock(alice, alicesPassword, "").ok(new(signedInView))

@@ -101,6 +101,12 @@ var answers = []struct {
 	{authcore.ErrConfirmationExpired, &Error{Status: http.StatusPreconditionFailed, Code: "key_expired", Detail: "This link has expired. Ask for a new one."}},
 	{authcore.ErrInviteNotFound, &Error{Status: http.StatusNotFound, Code: "invite_not_found", Detail: "There is no such invite, or no longer."}},
 	{authcore.ErrInviteExpired, &Error{Status: http.StatusPreconditionFailed, Code: "invite_expired", Detail: "This invite has expired or was used. Ask for a new one."}},
+	{authcore.ErrInvalidCursor, &Error{Status: http.StatusBadRequest, Code: "invalid_cursor", Detail: "There is no such place in this list. Begin again."}},
+	{ErrLastAdministrator, &Error{Status: http.StatusConflict, Code: "last_administrator", Detail: "This is the last account that can sign in and administer. Give the role to another one first."}},
+	{ErrGranted, &Error{Status: http.StatusConflict, Code: "role_granted", Detail: "This role is granted in the configuration, and is to be taken away there."}},
+	{ErrInvalidRole, &Error{Status: http.StatusBadRequest, Code: "invalid_role", Detail: "A role is 1 to 64 letters, digits, '-', '_', '.' and ':'."}},
+	{ErrOwnAccount, &Error{Status: http.StatusConflict, Code: "own_account", Detail: "You cannot do this to your own account."}},
+	{ErrNotAdministrator, errForbidden},
 	// The session or its user went away between two steps of one request.
 	{authcore.ErrSessionNotFound, errSignedOut},
 	{authcore.ErrUserNotFound, errSignedOut},
