@@ -17,8 +17,10 @@ import (
 // keySignIn is the ceremony of Solana wallets and of keys of programs.
 func (r *Realm) keySignIn() (*keysign.SignIn, error) {
 	s := &keysign.SignIn{Challenges: r.Challenges.Challenges, Kinds: slices.Clone(r.Keys), Now: r.Now, Rand: r.Rand}
-	if slices.Contains(s.Kinds, keysign.Solana) {
-		return nil, errors.New("gateway: keys: solana is a wallet; write it there")
+	for _, kind := range s.Kinds {
+		if kind != keysign.Ed25519 && kind != keysign.MLDSA65 {
+			return nil, fmt.Errorf("gateway: keys: %q is not known; write ed25519 or ml-dsa-65, and solana among the options of wallet", kind)
+		}
 	}
 	if w := r.Wallet; w != nil {
 		s.Statement, s.TTL, s.Cluster = w.Statement, w.ChallengeTTL, w.Solana

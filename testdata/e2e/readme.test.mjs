@@ -1,6 +1,7 @@
 // The examples of the README run as they stand there.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -13,12 +14,12 @@ import { start } from './server.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 
-let gate, browser, mailbox, withPassword, frontEnd, withKey;
+let gate, browser, mailbox, withPassword, frontEnd, withKey, withPlainKey;
 before(async () => {
 	const readme = await readFile(path.join(here, '..', '..', 'README.md'), 'utf8');
-	[withPassword, frontEnd, withKey] = [...readme.matchAll(/^```js\n(.*?)^```$/gms)].map((m) => m[1]);
+	[withPassword, frontEnd, withKey, withPlainKey] = [...readme.matchAll(/^```js\n(.*?)^```$/gms)].map((m) => m[1]);
 	mailbox = await openMailbox();
-	[gate, browser] = await Promise.all([start({ global: mailbox.options, env: mailbox.env }), launch()]);
+	[gate, browser] = await Promise.all([start({ global: `${mailbox.options}\nkeys ed25519`, env: mailbox.env }), launch()]);
 });
 after(async () => {
 	await browser?.close();
@@ -68,4 +69,10 @@ test('a program with a key signs in, asks the backend and refreshes', async () =
 	const lines = await run(withKey, { KEY: generatePrivateKey() });
 	assert.match(lines[0], /^200 /);
 	assert.equal(lines.at(-1), 'Bearer 300');
+});
+
+test('a program signs in with a plain key', async () => {
+	const { privateKey } = generateKeyPairSync('ed25519');
+	const lines = await run(withPlainKey, { PEM: privateKey.export({ type: 'pkcs8', format: 'pem' }) });
+	assert.match(lines[0], /^ed25519:[0-9a-f]{64} \d+$/);
 });
