@@ -152,7 +152,9 @@ end_to_end() {
 		--test-reporter=spec --test-reporter-destination=stdout \
 		--test-reporter=tap --test-reporter-destination="$report" testdata/e2e/*.test.mjs || status=$?
 	awk '$1 == "#" { n[$2] = $3 } END { print n["pass"] + 0, n["fail"] + n["cancelled"] + 0 }' "$report" >>"$counts"
-	awk '$1 == "#" && ($2 == "skipped" || $2 == "todo") && $3 > 0 { print "node tests " $2 ": " $3; bad = 1 }
+	# Only where the vectors are not there may what needs them be skipped.
+	awk -v vectors="$(compgen -G ../shared/vectors)" '
+	     $1 == "#" && ($2 == "skipped" && vectors != "" || $2 == "todo") && $3 > 0 { print "node tests " $2 ": " $3; bad = 1 }
 	     $1 == "#" && $2 == "pass" { some = $3 > 0 }
 	     END { if (!some) print "no node test ran"; exit bad || !some }' "$report"
 	return "$status"

@@ -234,6 +234,24 @@ func TestUndeployed(t *testing.T) {
 	}
 }
 
+// TestDeployedWalletIsNotPrepared: of a wallet that has code not even a factory that is listed is called, since whoever signs
+// chooses the call. Here it makes a stranger the owner, for as long as the check lasts.
+func TestDeployedWalletIsNotPrepared(t *testing.T) {
+	w := theWorld(t)
+	sale := w.at["ForSaleWallet"]
+	contracts, err := wallet.NewContracts(wallet.ContractsConfig{
+		Chains: map[uint64][]string{chainID: {w.url}}, Factories: []wallet.Address{wallet.Address(sale)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(contracts.Close)
+	message, hash := asks(t, sale, chainID)
+	buy := w.call("ForSaleWallet", "buy", address(w.other))
+	_, err = signIn(t.Context(), contracts, message, hex(wrap(sale, buy, sign(hash, w.other))))
+	refused(t, err)
+}
+
 // TestNoFactory: nothing that is not deployed signs in where no factory is listed.
 func TestNoFactory(t *testing.T) {
 	w := theWorld(t)
