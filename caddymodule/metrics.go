@@ -23,6 +23,7 @@ type metrics struct {
 	stores    *prometheus.HistogramVec
 	failures  *prometheus.CounterVec
 	mails     mailMetrics
+	rpc       rpcMetrics
 	hashing   hashMetrics
 	ops       opsMetrics
 
@@ -69,6 +70,7 @@ func newMetrics() *metrics {
 			Help: "Store operations that failed because the store could not do them.",
 		}, []string{"operation"}),
 		mails:   newMailMetrics(),
+		rpc:     newRPCMetrics(),
 		hashing: newHashMetrics(),
 		ops:     newOpsMetrics(),
 		decided: make(map[string]prometheus.Observer),
@@ -82,7 +84,7 @@ func newMetrics() *metrics {
 // register adds the collectors to the registry of a configuration.
 func (m *metrics) register(registry *prometheus.Registry) error {
 	collectors := []prometheus.Collector{m.decisions, m.signIns, m.odd, m.lockouts, m.events, m.unsealed, m.stores, m.failures}
-	for _, c := range slices.Concat(collectors, m.mails.collectors(), m.hashing.collectors(), m.ops.collectors()) {
+	for _, c := range slices.Concat(collectors, m.mails.collectors(), m.rpc.collectors(), m.hashing.collectors(), m.ops.collectors()) {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
 			return err

@@ -52,7 +52,7 @@ func TestDocumentedCaddyfiles(t *testing.T) {
 func TestReadmeNamesWhatThereIs(t *testing.T) {
 	text := readme(t)
 	var names []string
-	for _, file := range []string{"appcaddyfile.go", "passkey.go", "password.go", "mail.go", "postgres.go", "redis.go", "handlercaddyfile.go", "brand.go", "rule.go", "metrics.go", "mailmetrics.go"} {
+	for _, file := range []string{"appcaddyfile.go", "passkey.go", "password.go", "mail.go", "postgres.go", "redis.go", "handlercaddyfile.go", "brand.go", "rule.go", "metrics.go", "mailmetrics.go", "contractmetrics.go"} {
 		source, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
