@@ -61,11 +61,13 @@ type page struct {
 var texts = map[string][]string{
 	"sign-in":  {"common", "passkey", "wallet", "password", "sign-in"},
 	"account":  {"common", "passkey", "wallet", "password", "account"},
-	"register": {"common", "passkey", "password", "register"},
+	"register": {"common", "passkey", "password", "new-account", "register"},
 	"forgot":   {"common", "password", "forgot"},
 	"activate": {"common", "password", "mailed-link", "activate"},
 	"reset":    {"common", "password", "mailed-link", "reset"},
 	"email":    {"common", "password", "mailed-link", "email"},
+	"invite":   {"common", "passkey", "wallet", "password", "new-account", "invite"},
+	"recover":  {"common", "passkey", "wallet", "password", "mailed-link", "recover"},
 	"error":    {"error"},
 }
 

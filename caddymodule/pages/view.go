@@ -181,13 +181,16 @@ func (v *view) Compact() bool {
 func (v *view) Divides() bool { return v.Compact() && len(v.Methods) > 1 }
 
 // Registers reports whether the page is the one to open an account.
-func (v *view) Registers() bool { return v.Name == "register" }
+func (v *view) Registers() bool { return v.Name == "register" || v.Adds() }
+
+// Adds reports whether the page is one that a link leads to with which an account is opened, or a way to sign in added.
+func (v *view) Adds() bool { return v.Name == "invite" || v.Name == "recover" }
 
 // AsksUsername reports whether there is a field for the username beside passkeys.
-func (v *view) AsksUsername() bool { return v.Identity == nil && !v.Compact() }
+func (v *view) AsksUsername() bool { return v.Identity == nil && !v.Compact() && v.Name != "recover" }
 
 // CreatesPasskey reports whether an account may be opened with a passkey.
-func (v *view) CreatesPasskey() bool { return v.Registration && v.AsksUsername() }
+func (v *view) CreatesPasskey() bool { return v.Adds() || v.Registration && v.AsksUsername() }
 
 // SetsPassword reports whether who is signed in can have a password: an address must be confirmed before.
 func (v *view) SetsPassword() bool {

@@ -4,13 +4,14 @@
 import { attempts } from './attempts.js';
 import { sends } from './fields.js';
 import { keep } from './mailed.js';
-import { data, goOn, leave, store, stored, tell } from './page.js';
+import { data, goOn, invited, leave, store, stored, tell } from './page.js';
 
 const main = document.querySelector('main');
 const [ask, sent] = [main.querySelector('[data-ask]'), main.querySelector('[data-sent]')];
 const form = main.querySelector('[data-route]');
 // A passkey opens an account at once; all else ends here with a mail.
 const page = attempts(main, {
+	carry: invited(),
 	ending: { session: 'cookie', return_to: data.returnTo },
 	done: (answer, attempt) => (answer ? leave(answer.return_to) : tellSent(attempt)),
 });
@@ -49,5 +50,6 @@ if (form) {
 	sends(form, page, route, { more: (fields) => ({ receipt: keep(route, { ...fields, returnTo: data.returnTo }) }) });
 }
 
-const section = main.querySelector('[data-method=passkey]');
-if (section) (await import('./passkey.js')).mount(section, page);
+for (const section of main.querySelectorAll('[data-method]')) {
+	(await import(`./${section.dataset.method}.js`)).mount(section, page);
+}

@@ -10,6 +10,7 @@ class Over extends Error {
 // sections and the button to cancel. A purpose says what proofs are for:
 //   prefix         of the routes, 'step-up/' or nothing
 //   ending         what is sent along with a proof
+//   carry          what is sent along with all that is posted
 //   done           is given the answer to a proof that was accepted; the page stays busy until it has ended
 //   confirmFirst   ends an attempt that the gateway refuses until its user has stepped up
 export function attempts(root, purpose) {
@@ -32,11 +33,11 @@ export function attempts(root, purpose) {
 		// and stops them where it is over: a wallet may answer long after its user went on.
 		begin(button) {
 			attempt?.end();
-			const { prefix = '', ending, done, confirmFirst } = this.purpose;
+			const { prefix = '', carry, ending, done, confirmFirst } = this.purpose;
 			const others = [...root.querySelectorAll('[data-starts]')].filter((other) => other !== button);
 			const stop = new AbortController();
 			const mine = {
-				confirms: prefix !== '',
+				confirms: prefix === 'step-up/',
 				// signal is aborted when the attempt is over.
 				signal: stop.signal,
 				get over() {
@@ -54,7 +55,7 @@ export function attempts(root, purpose) {
 				// post sends to a route of the gateway.
 				async post(route, body) {
 					mine.check();
-					const answer = await call('POST', prefix + route, body);
+					const answer = await call('POST', prefix + route, { ...body, ...carry });
 					mine.check();
 					return answer;
 				},
@@ -117,5 +118,7 @@ export const common = {
 	unavailable: 'unavailable',
 	cross_origin: 'crossOrigin',
 	not_found: 'methodOff',
+	invite_not_found: 'inviteGone',
+	invite_expired: 'inviteExpired',
 	network: 'network',
 };

@@ -69,6 +69,7 @@ export async function call(method, route, body) {
 	} catch {
 		throw new Refusal(response.status === 503 ? 'unavailable' : 'unexpected', response);
 	}
+	if (/^invite_/.test(answer?.code)) store('sessionStorage', 'invite', null);
 	if (!response.ok) throw new Refusal(answer?.code ?? 'unexpected', response, answer);
 	return answer;
 }
@@ -105,8 +106,15 @@ export function home(place) {
 	return url.origin === location.origin ? url.href : '/';
 }
 
+// invited is what is sent along with a sign-in in the tab in which an invite was opened. Who has an account does not use it.
+export function invited() {
+	const invite = stored('sessionStorage', 'invite');
+	return invite ? { invite } : {};
+}
+
 // leave goes on after a sign-in. The gateway may have opened the session: the page stays busy until it is gone.
 export function leave(place) {
+	store('sessionStorage', 'invite', null);
 	tell(say('done'), 'good');
 	tabs.postMessage('signed-in');
 	location.replace(home(place));

@@ -4,11 +4,11 @@
 // A method is a <section data-method='x'> of the page and a module x.js that exports mount(section, page).
 
 import { attempts } from './attempts.js';
-import { call, data, goOn, leave, say, signOut, tell } from './page.js';
+import { call, data, goOn, invited, leave, say, signOut, tell } from './page.js';
 
 const page = attempts(document.querySelector('main'), data.user
 	? { prefix: 'step-up/', ending: {}, done: () => leave(data.returnTo) }
-	: { ending: { session: 'cookie', return_to: data.returnTo }, done: (answer) => leave(answer.return_to) });
+	: { carry: invited(), ending: { session: 'cookie', return_to: data.returnTo }, done: (answer) => leave(answer.return_to) });
 
 goOn();
 
