@@ -16,7 +16,7 @@ import (
 func BenchmarkScale(b *testing.B) {
 	storetest.Scale(b, func(b *testing.B, users int) authcore.Stores {
 		dsn := servers.Postgres(b)
-		s := open(b, postgresstore.Config{DSN: dsn})
+		open(b, postgresstore.Config{DSN: dsn})
 		db, err := sql.Open("pgx", dsn)
 		if err != nil {
 			b.Fatal(err)
@@ -27,6 +27,10 @@ func BenchmarkScale(b *testing.B) {
 			if _, err := db.ExecContext(b.Context(), fill); err != nil {
 				b.Fatal(err)
 			}
+		}
+		s := open(b, postgresstore.Config{DSN: dsn})
+		if _, err := db.ExecContext(b.Context(), "ANALYZE"); err != nil {
+			b.Fatal(err)
 		}
 		return s.Stores()
 	})

@@ -13,7 +13,7 @@ import (
 func BenchmarkScale(b *testing.B) {
 	storetest.Scale(b, func(b *testing.B, users int) authcore.Stores {
 		path := filepath.Join(b.TempDir(), "test.db")
-		s := open(b, path)
+		open(b, path)
 		db, err := sql.Open("sqlite", path)
 		if err != nil {
 			b.Fatal(err)
@@ -25,6 +25,6 @@ func BenchmarkScale(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		return s.Stores()
+		return open(b, path).Stores()
 	})
 }

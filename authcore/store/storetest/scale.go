@@ -15,7 +15,7 @@ import (
 
 // Scale measures what a person waits for in a store with a thousand accounts and in one with many: ten thousand, or as many
 // as the environment says in AUTHGATE_SCALE. Each account has a password, an address u<i>@example.com and two sessions,
-// s<i>a and s<i>b.
+// s<i>a and s<i>b. What fills the store knows nothing of what users are found by: open is to open it anew after that.
 func Scale(b *testing.B, open func(b *testing.B, users int) authcore.Stores) {
 	many, err := strconv.Atoi(os.Getenv("AUTHGATE_SCALE"))
 	if err != nil {
@@ -29,6 +29,18 @@ func Scale(b *testing.B, open func(b *testing.B, users int) authcore.Stores) {
 				do   func(ctx context.Context, s authcore.Stores, i, n int) error
 			}{
 				{"sign-in", scaleSignIn}, {"renewal", scaleRenewal}, {"sessions of a user", scaleSessions},
+				{"users by username", scaleUsers(authcore.UserQuery{})},
+				{"users by creation, the newest first", scaleUsers(authcore.UserQuery{Order: authcore.ByCreated, Descending: true})},
+				{"users of a role", scaleUsers(authcore.UserQuery{Role: "admin"})},
+				{"users of the role of all", scaleUsers(authcore.UserQuery{Role: "member", Order: authcore.ByCreated})},
+				{"disabled users", scaleUsers(authcore.UserQuery{Disabled: new(true)})},
+				{"search that finds all", scaleUsers(authcore.UserQuery{Search: "u"})},
+				{"search that finds all, for a role", scaleUsers(authcore.UserQuery{Search: "u", Role: "admin"})},
+				{"search that finds nobody", scaleSearch("nobody of this name %d")},
+				{"search for a username", scaleSearch("u%d")},
+				{"search for a word of a name", scaleSearch("%d")},
+				{"search for an address", scaleSearch("u%d@ex")},
+				{"count of users", scaleCount},
 			} {
 				b.Run(one.name, func(b *testing.B) {
 					n := 0
@@ -92,6 +104,37 @@ func scaleSessions(ctx context.Context, s authcore.Stores, i, _ int) error {
 	return err
 }
 
+// scaleUsers is a page of a list somewhere in its middle, and the first one.
+func scaleUsers(q authcore.UserQuery) func(context.Context, authcore.Stores, int, int) error {
+	return func(ctx context.Context, s authcore.Stores, i, _ int) error {
+		for _, key := range []string{"", fmt.Sprint("u", i)} {
+			page := q
+			if key != "" {
+				if q.Order == authcore.ByCreated {
+					key = strconv.FormatInt(scaleNow.UnixMicro(), 10)
+				}
+				page.After = q.Cursor(authcore.UserPlace{Key: key, ID: fmt.Sprint("u", i)})
+			}
+			if _, err := s.Directory.FindUsers(ctx, page); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func scaleSearch(format string) func(context.Context, authcore.Stores, int, int) error {
+	return func(ctx context.Context, s authcore.Stores, i, _ int) error {
+		_, err := s.Directory.FindUsers(ctx, authcore.UserQuery{Search: fmt.Sprintf(format, i)})
+		return err
+	}
+}
+
+func scaleCount(ctx context.Context, s authcore.Stores, _, _ int) error {
+	_, err := s.Directory.CountUsers(ctx)
+	return err
+}
+
 // ScaleSQL answers the statements that fill a SQL store for Scale. series is what makes a table n(i) of the numbers from 0, in
 // front of an INSERT and after it; zeros are 32 bytes.
 func ScaleSQL(withSeries func(insert string) string, zeros string) []string {
@@ -102,7 +145,8 @@ func ScaleSQL(withSeries func(insert string) string, zeros string) []string {
 		all = append(all, withSeries(fmt.Sprintf(strings.Join(strings.Fields(format), " "), values...)))
 	}
 	add(`INSERT INTO users (id, username, folded, name, email, roles, disabled, created, version)
-		SELECT 'u' || i, 'u' || i, 'u' || i, 'User ' || i, 'u' || i || '@example.com', '[]', 0, %d, 0 FROM n`, now)
+		SELECT 'u' || i, 'u' || i, 'u' || i, 'User ' || i, 'u' || i || '@example.com',
+		CASE WHEN i %% 997 = 0 THEN '["admin", "member"]' ELSE '["member"]' END, CASE WHEN i %% 1009 = 0 THEN 1 ELSE 0 END, %d, 0 FROM n`, now)
 	add(`INSERT INTO usernames (folded, user_id) SELECT 'u' || i, 'u' || i FROM n`)
 	add(`INSERT INTO credentials (id, user_id, kind, key, name, data, created, last_used, version)
 		SELECT 'c' || i, 'u' || i, 'password', 'u' || i, '', %s, %d, %d, 0 FROM n`, zeros, now, now)
