@@ -40,7 +40,7 @@ func (g *Gateway) refreshTokens(w http.ResponseWriter, r *http.Request, v *visit
 	if err == nil {
 		id, access, expires, failed := g.access(ctx, s)
 		if err = failed; err == nil {
-			if _, refresh, err = g.realm.sessions.Refreshed(ctx, refresh); err == nil {
+			if _, refresh, err = g.sessionsFor(r, v).Refreshed(ctx, refresh); err == nil {
 				return g.writeTokens(w, r, id, access, expires, refresh)
 			}
 		}
@@ -50,13 +50,29 @@ func (g *Gateway) refreshTokens(w http.ResponseWriter, r *http.Request, v *visit
 		// A thief may hold access tokens of this family; they are as void as its refresh tokens, here at once and elsewhere
 		// where it can be told.
 		g.realm.forget(sid)
-		if err := g.realm.endSession(context.WithoutCancel(ctx), sessionEnd{authcore.EventSessionEnded, "refresh_token_reused", g.trace(r, v)}, sid); err != nil {
+		if err := g.realm.endSessions(context.WithoutCancel(ctx), sid); err != nil {
 			g.realm.Logger.WarnContext(ctx, "other instances not told of a stolen refresh token", "session", sid, "cause", err.Error())
 		}
 	case errors.Is(err, authcore.ErrSessionNotFound):
 		return errInvalidGrant.because(err)
 	}
 	return err
+}
+
+// sessionsFor answers the sessions for a refresh: that a spent token was shown is in the audit log as the reason of the end.
+func (g *Gateway) sessionsFor(r *http.Request, v *visitor) *session.Sessions {
+	s := g.realm.sessions.In(g.realm.Stores.Sessions)
+	s.EndFamily = func(ctx context.Context, of authcore.Session) error {
+		return g.realm.Stores.Transactions.Transact(ctx, func(tx authcore.Stores) error {
+			if err := tx.Sessions.EndSession(ctx, of.ID); err != nil {
+				return err
+			}
+			by := g.trace(r, v)
+			by.SessionID = of.ID
+			return g.realm.note(ctx, tx, authcore.EventSessionEnded, "refresh_token_reused", of.UserID, by, "")
+		})
+	}
+	return s
 }
 
 // signOut is POST sign-out. It has no body to read. Where the store is down the browser forgets its cookie all the same,

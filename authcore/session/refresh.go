@@ -57,8 +57,12 @@ func (s *Sessions) Refreshed(ctx context.Context, token string) (authcore.Sessio
 			return found, t.successor(found.Refresh.Salt).String(), nil
 		}
 		// A token of this family that was spent long ago: one of two holders is a thief, and nobody can tell which.
-		if err := s.End(ctx, found.ID); err != nil {
-			return authcore.Session{}, "", err
+		end := s.EndFamily
+		if end == nil {
+			end = func(ctx context.Context, of authcore.Session) error { return s.End(ctx, of.ID) }
+		}
+		if err := end(ctx, found); err != nil {
+			return authcore.Session{}, "", unavailable("end the family", err)
 		}
 		return authcore.Session{}, "", fmt.Errorf("session: refresh: %w", ErrReused)
 	}

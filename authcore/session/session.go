@@ -26,11 +26,13 @@ const (
 // be used from many goroutines, and from many instances on one store.
 type Sessions struct {
 	Store    authcore.Sessions
-	Idle     time.Duration    // how long a browser's session lives without use; default 12 h
-	Absolute time.Duration    // how long any session lives at most; default 7 days
-	Refresh  time.Duration    // how long a refresh token is good, counted anew at each refresh; default 24 h
-	Now      func() time.Time // default time.Now
-	Rand     io.Reader        // default crypto/rand.Reader
+	Idle     time.Duration // how long a browser's session lives without use; default 12 h
+	Absolute time.Duration // how long any session lives at most; default 7 days
+	Refresh  time.Duration // how long a refresh token is good, counted anew at each refresh; default 24 h
+	// EndFamily ends the session of which a refresh token was shown that had been spent; default End.
+	EndFamily func(ctx context.Context, of authcore.Session) error
+	Now       func() time.Time // default time.Now
+	Rand      io.Reader        // default crypto/rand.Reader
 }
 
 // Opening is a sign-in that has been proven and becomes a session.
