@@ -311,3 +311,49 @@ func TestProgramAccount(t *testing.T) {
 		return
 	}
 }
+
+// A second spelling of a point, with y and p in sum, would be a second account of one key.
+func TestNonCanonicalKey(t *testing.T) {
+	p := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 255), big.NewInt(19))
+	good := 0
+	for y := range int64(19) {
+		for _, sign := range []byte{0, 0x80} {
+			spelled := func(n *big.Int) (key [32]byte) {
+				n.FillBytes(key[:])
+				slices.Reverse(key[:])
+				key[31] |= sign
+				return key
+			}
+			if checkPoint(spelled(big.NewInt(y))) == nil {
+				good++
+			}
+			if err := checkPoint(spelled(new(big.Int).Add(p, big.NewInt(y)))); !errors.Is(err, ErrInvalidKey) {
+				t.Errorf("y = p + %d: %v", y, err)
+			}
+		}
+	}
+	// All of them are out as points of another group; no further check is needed.
+	if good > 0 {
+		t.Errorf("%d good keys have a second spelling", good)
+	}
+}
+
+// The account in a message stands there in the form of its kind, and in no other one that can be read.
+func TestAccountOfAnotherForm(t *testing.T) {
+	s := newSigner(1)
+	for _, c := range []struct {
+		name string
+		kind Kind
+		line string
+	}{
+		{"ML-DSA-65 as Ed25519", Ed25519, s.account(MLDSA65).Key()},
+		{"Ed25519 as ML-DSA-65", MLDSA65, s.account(Ed25519).Key()},
+		{"Solana wallet as Ed25519", Ed25519, s.account(Solana).Key()},
+		{"Solana wallet with its kind", Solana, s.account(Solana).Key()},
+		{"whole ML-DSA-65 key", MLDSA65, s.whole()},
+	} {
+		if _, err := read("a" + sentences[c.kind] + "\n" + c.line + "\n" + labelNonce + "1"); !errors.Is(err, ErrInvalidMessage) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}

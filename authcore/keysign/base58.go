@@ -58,10 +58,8 @@ func decode58(s string) (b [32]byte, ok bool) {
 			b[j] = byte(carry)
 			carry >>= 8
 		}
-		if carry > 0 {
-			return b, false
-		}
 	}
-	// As many 1s in front as zero bytes: a further one, or one less, would be another spelling, or another number of bytes.
+	// What does not come back had too many digits, so that the number wrapped, or not as many 1s in front as there are zero
+	// bytes: a further one, or one less, would be another spelling, or another number of bytes.
 	return b, encode58(b) == s
 }

@@ -95,21 +95,18 @@ var minusOne = func() *edwards25519.Scalar {
 	return s.Negate(s)
 }()
 
-// checkPoint refuses what nobody has as a public key: no point of the curve (as are accounts that programs on Solana own),
-// a second spelling of a point, and points outside of the group that the base point makes. With a point of small order
-// anybody's signature would be good; with one that has such a part, verifiers disagree about signatures, and one secret would
-// have eight keys (RFC 8032 section 5.1.7 leaves this to the verifier).
+// checkPoint refuses what nobody has as a public key: no point of the curve (as are accounts that programs on Solana own)
+// and points outside of the group that the base point makes. With a point of small order anybody's signature would be
+// good; with one that has such a part, verifiers disagree about signatures, and one secret would have eight keys (RFC 8032
+// section 5.1.7 leaves this to the verifier). The second spellings that the library takes, with y of p or more (section
+// 5.1.3), are of points outside of that group, all of them.
 func checkPoint(key [32]byte) error {
 	p, err := new(edwards25519.Point).SetBytes(key[:])
 	if err != nil {
 		return fmt.Errorf("keysign: key: not a point: %w", ErrInvalidKey)
 	}
 	identity := edwards25519.NewIdentityPoint()
-	switch {
-	// RFC 8032 section 5.1.3: y is less than p, and the sign of a zero x is zero. The library takes others as well.
-	case [32]byte(p.Bytes()) != key:
-		return fmt.Errorf("keysign: key: not in its canonical form: %w", ErrInvalidKey)
-	case new(edwards25519.Point).MultByCofactor(p).Equal(identity) == 1:
+	if new(edwards25519.Point).MultByCofactor(p).Equal(identity) == 1 {
 		return fmt.Errorf("keysign: key: of small order: %w", ErrInvalidKey)
 	}
 	// l times p is the identity exactly where p is in the group of order l.
