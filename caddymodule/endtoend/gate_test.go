@@ -27,6 +27,8 @@ type setup struct {
 	accounts string
 	origin   string // default: http or https with the gate's own port
 	admin    string // address of the admin endpoint; default: the gate's admin port
+	// grantless leaves out the line that grants the wallet "admin" the role of that name.
+	grantless bool
 	env      []string
 }
 
@@ -198,7 +200,10 @@ func (g *gate) caddyfile() string {
 	} else {
 		fmt.Fprint(&b, "\tauto_https off\n")
 	}
-	fmt.Fprintf(&b, "%s\n\tauthgate {\n\t\tstore %s\n\t\tgrant admin %s\n", s.top, s.accounts, walletOf("admin").address)
+	fmt.Fprintf(&b, "%s\n\tauthgate {\n\t\tstore %s\n", s.top, s.accounts)
+	if !s.grantless {
+		fmt.Fprintf(&b, "\t\tgrant admin %s\n", walletOf("admin").address)
+	}
 	for name, line := range map[string]string{"registration": "registration open", "rate_limit": "rate_limit off"} {
 		if !strings.Contains(s.global, name) {
 			fmt.Fprintf(&b, "\t\t%s\n", line)
