@@ -280,7 +280,7 @@ func (s *signIns) PasskeyOdd(event string) {
 func (s *signIns) Happened(e authcore.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e.Kind == authcore.EventSuspended {
+	if e.Kind == authcore.EventSuspended && e.Subject != "" {
 		s.told = append(s.told, "suspended")
 	}
 }
