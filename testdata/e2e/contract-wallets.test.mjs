@@ -11,12 +11,15 @@ import { at, button, says } from './people.mjs';
 import { stage } from './stage.mjs';
 
 const unasked = 1; // a chain with no endpoint
+const silentChain = 31339; // one whose endpoint never answers
 const secret = 'hush-6f1c'; // what a provider of endpoints knows its customers by
 
 describe('contract wallets', { skip: missing }, () => {
 	let chain, fading, factory, unlisted;
+	const silent = createServer(() => {});
 	const gate = stage(async () => {
 		[chain, fading] = await Promise.all([startChain(), startChain({ id: 31338 })]);
+		await new Promise((resolve) => silent.listen(0, '127.0.0.1', resolve));
 		factory = await chain.contract('WalletFactory');
 		unlisted = await chain.contract('WalletFactory');
 		return {
@@ -24,27 +27,32 @@ describe('contract wallets', { skip: missing }, () => {
 				rpc ${chain.id} ${chain.url}
 				rpc ${fading.id} ${fading.url}/?key=${secret}
 				rpc 10 ${chain.url}/
+				rpc ${silentChain} http://127.0.0.1:${silent.address().port}
 				factory ${factory} ${await chain.safeFactory()}
 			}`,
 		};
 	});
-	after(() => Promise.all([chain?.stop(), fading?.stop()]));
+	after(() => {
+		silent.close();
+		silent.closeAllConnections();
+		return Promise.all([chain?.stop(), fading?.stop()]);
+	});
 
-	async function call(route, body, token) {
+	async function call(route, body, from) {
 		const res = await fetch(`${gate.origin}/auth/${route}`, {
-			method: body ? 'POST' : 'GET',
-			headers: { ...(body ? { 'Content-Type': 'application/json' } : {}), ...(token ? { Authorization: `Bearer ${token}` } : {}) },
-			body: body && JSON.stringify(body),
+			method: 'POST',
+			headers: { 'Content-Type': 'application/json', ...(from ? { 'X-Forwarded-For': from } : {}) },
+			body: JSON.stringify(body),
 		});
 		return { status: res.status, headers: res.headers, body: await res.json() };
 	}
 
 	// signIn signs in with the message that the gateway writes.
-	async function signIn(account, chainId = chain.id) {
-		const created = await call('challenge/create', { address: account.address, chainId });
+	async function signIn(account, chainId = chain.id, from = undefined) {
+		const created = await call('challenge/create', { address: account.address, chainId }, from);
 		assert.equal(created.status, 200, JSON.stringify(created.body));
 		const { challengeMessage: challenge } = created.body;
-		return call('challenge/sign', { challenge, signature: await account.signMessage({ message: challenge }) });
+		return call('challenge/sign', { challenge, signature: await account.signMessage({ message: challenge }) }, from);
 	}
 
 	async function signedIn(account, chainId = chain.id) {
@@ -281,6 +289,21 @@ describe('contract wallets', { skip: missing }, () => {
 		const other = await chain.contract('OwnerWallet', owner.address);
 		isContract(await signedIn({ ...owner, address: other }), { address: other });
 		assert.ok(!gate.log().includes(secret), 'the key of the provider is in the log');
+	});
+
+	// An endpoint that takes questions and answers none is worse than one that is gone.
+	test('a chain that never answers makes nobody wait but those who ask it', async () => {
+		const asking = Array.from({ length: 24 }, async (_, i) => {
+			const answer = await signIn({ ...newKey(), address: newKey().address }, silentChain, `198.51.100.${i}`);
+			refused(answer, 503, 'rpc_unavailable');
+		});
+		const waited = await Promise.all(Array.from({ length: 24 }, async () => {
+			const began = performance.now();
+			await signedIn(newKey(), silentChain);
+			return performance.now() - began;
+		}));
+		assert.ok(Math.max(...waited) < 2500, `plain keys waited ${Math.max(...waited)} ms`);
+		await Promise.all(asking);
 	});
 
 	describe('in the browser', () => {
