@@ -38,7 +38,7 @@ func (v *view) ActivationPassword() (secret, error) {
 // NewPassword is the field for a password that is chosen. The rule for it is told beforehand.
 func (v *view) NewPassword() (secret, error) {
 	label := "newPasswordField"
-	if v.Registers() {
+	if v.Registers() && v.Name != "recover" {
 		label = "passwordField"
 	}
 	return v.chosen("new-password", label, "new-password")

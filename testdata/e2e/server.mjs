@@ -64,7 +64,9 @@ export async function start({ global = '', site = '', hosts = [], registration =
 		await stop();
 		throw new Error(`${err.message}; Caddy wrote:\n${output}`);
 	}
-	return { origin, seen: backend.seen, log: () => output, stop, switches };
+	// caddy runs a command of the gateway and answers what it wrote.
+	const command = async (...args) => (await promisify(execFile)(binary, ['authgate', ...args, '--address', `127.0.0.1:${admin}`])).stdout;
+	return { origin, seen: backend.seen, log: () => output, stop, switches, caddy: command };
 }
 
 function caddyfile({ dir, port, admin, tls, backend, global, site, hosts, registration }) {
