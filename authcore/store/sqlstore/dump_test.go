@@ -48,7 +48,8 @@ func openPostgres(t testing.TB) *Store {
 	t.Helper()
 	return openOn(t, "pgx", servers.Postgres(t), Dialect{
 		Name: database.DialectPostgres, Migrations: PostgresMigrations(), Numbered: true, LockRow: " FOR UPDATE",
-		Again: func(error) bool { return false },
+		Bytewise: ` COLLATE "C"`,
+		Again:    func(error) bool { return false },
 	})
 }
 

@@ -17,7 +17,8 @@ func (s *Store) searchable(ctx context.Context, n int) error {
 	for n > 0 {
 		left := false
 		err := s.read(ctx, "look for users to index", func(ctx context.Context, r run) (err error) {
-			left, err = r.row(ctx, `SELECT id FROM users WHERE searchable <> version LIMIT 1`, nil, new(string))
+			// Sorted so that planners take the index, in which there are few, and do not look for the many they expect.
+			left, err = r.row(ctx, `SELECT id FROM users WHERE searchable <> version ORDER BY id`+r.dialect.Bytewise+` LIMIT 1`, nil, new(string))
 			return err
 		})
 		if err != nil || !left {
@@ -25,7 +26,7 @@ func (s *Store) searchable(ctx context.Context, n int) error {
 		}
 		err = s.transaction(ctx, "index users", func(ctx context.Context, r run) error {
 			var users []authcore.User
-			err := r.each(ctx, `SELECT `+userColumns+` FROM users u WHERE u.searchable <> u.version ORDER BY u.id LIMIT ?`+r.dialect.LockRow,
+			err := r.each(ctx, `SELECT `+userColumns+` FROM users u WHERE u.searchable <> u.version ORDER BY u.id`+r.dialect.Bytewise+` LIMIT ?`+r.dialect.LockRow,
 				[]any{min(n, indexedAtOnce)}, func(scan func(...any) error) error {
 					u, err := scanUser(scan)
 					users = append(users, u)

@@ -28,7 +28,9 @@ func Scale(b *testing.B, open func(b *testing.B, users int) authcore.Stores) {
 				name string
 				do   func(ctx context.Context, s authcore.Stores, i, n int) error
 			}{
-				{"sign-in", scaleSignIn}, {"renewal", scaleRenewal}, {"sessions of a user", scaleSessions},
+				{"sign-in", scaleSignIn},
+				{"renewal", scaleRenewal},
+				{"sessions of a user", scaleSessions},
 				{"users by username", scaleUsers(authcore.UserQuery{})},
 				{"users by creation, the newest first", scaleUsers(authcore.UserQuery{Order: authcore.ByCreated, Descending: true})},
 				{"users of a role", scaleUsers(authcore.UserQuery{Role: "admin"})},

@@ -4,7 +4,7 @@
 -- this step write them without it: searchable is the version of a user for which it was written, and where that is
 -- another one it is written anew before somebody searches.
 ALTER TABLE users ADD COLUMN searchable BIGINT NOT NULL DEFAULT -1;
-CREATE INDEX users_unsearchable ON users (id) WHERE searchable <> version;
+CREATE INDEX users_unsearchable ON users (id COLLATE "C") WHERE searchable <> version;
 
 -- The names of users, from each of their words on, without case.
 CREATE TABLE user_names (
@@ -30,4 +30,4 @@ CREATE INDEX users_created ON users (created, id COLLATE "C");
 CREATE INDEX users_disabled_folded ON users (folded COLLATE "C", id COLLATE "C") WHERE disabled = 1;
 CREATE INDEX users_disabled_created ON users (created, id COLLATE "C") WHERE disabled = 1;
 CREATE INDEX users_email_sorted ON users (email COLLATE "C", id COLLATE "C") WHERE email <> '';
-CREATE INDEX credentials_wallet ON credentials (lower(substr(key, length(key) - 41) COLLATE "C"), user_id COLLATE "C") WHERE kind = 'wallet';
+CREATE INDEX credentials_wallet ON credentials (kind, lower(substr(key, length(key) - 41) COLLATE "C"), user_id COLLATE "C") WHERE kind = 'wallet';

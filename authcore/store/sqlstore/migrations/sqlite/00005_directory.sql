@@ -30,4 +30,4 @@ CREATE INDEX users_created ON users (created, id);
 CREATE INDEX users_disabled_folded ON users (folded, id) WHERE disabled = 1;
 CREATE INDEX users_disabled_created ON users (created, id) WHERE disabled = 1;
 CREATE INDEX users_email_sorted ON users (email, id) WHERE email <> '';
-CREATE INDEX credentials_wallet ON credentials (lower(substr(key, length(key) - 41)), user_id) WHERE kind = 'wallet';
+CREATE INDEX credentials_wallet ON credentials (kind, lower(substr(key, length(key) - 41)), user_id) WHERE kind = 'wallet';
