@@ -66,6 +66,7 @@ func (l lazyAccounts) MailWaiting(ctx context.Context) (n int, oldest time.Time,
 // Where the store carries no notices, there is nobody to be told those of the transaction.
 func (l lazyAccounts) Transact(ctx context.Context, f func(authcore.Stores) error) error {
 	began := time.Now()
+	end := storeSpan(ctx, "transact")
 	open, err := l.opening.get(ctx)
 	if err == nil {
 		err = open.Transactions.Transact(ctx, func(stores authcore.Stores) error {
@@ -76,6 +77,7 @@ func (l lazyAccounts) Transact(ctx context.Context, f func(authcore.Stores) erro
 		})
 	}
 	l.metrics.stored("transact", time.Since(began), errors.Is(err, authcore.ErrUnavailable))
+	end(authcore.Outcome(err))
 	return err
 }
 

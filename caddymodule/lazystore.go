@@ -42,14 +42,18 @@ func (l lazyChallenges) stores() authcore.ChallengeStores {
 // ask asks an open store something, opening it before where that is due, and counts and times the operation.
 func ask[S, T any](ctx context.Context, o *opening[S], m *metrics, operation string, question func(S) (T, error)) (T, error) {
 	began := time.Now()
+	// The stores themselves begin no spans, so that what they are given may be the context outside of it.
+	end := storeSpan(ctx, operation)
 	s, err := o.get(ctx)
 	if err != nil {
 		m.stored(operation, time.Since(began), true)
+		end(authcore.Outcome(err))
 		var none T
 		return none, err
 	}
 	answer, err := question(s)
 	m.stored(operation, time.Since(began), failed(err))
+	end(authcore.Outcome(err))
 	return answer, err
 }
 

@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/policy"
@@ -28,10 +30,17 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) (err
 			err = g.panicked(w, r, p, start)
 		}
 	}()
+	traced := false
+	if t := g.realm.Traced; t != nil {
+		var ctx context.Context
+		if ctx, traced = t(r.Context()); traced {
+			r = r.WithContext(ctx)
+		}
+	}
 	websocket := isWebsocket(r)
 	g.strip.strip(r, websocket)
 	cookie, device := g.cookie.take(r.Header)
-	v := g.identify(r, start, cookie)
+	v := g.identifyTraced(r, start, cookie, traced)
 	if g.site.Identified != nil {
 		g.site.Identified(r, v.identity)
 	}
@@ -50,7 +59,7 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) (err
 	refusal := checkTarget(r, websocket)
 	var d policy.Decision
 	if refusal == nil {
-		d = g.policy.Judge(asked)
+		d = g.judgeTraced(r, asked, traced)
 		if d.Rule >= 0 && g.site.Rules[d.Rule].Strict && v.ticket != nil {
 			d, refusal = g.judgeStrictly(r, &v, asked)
 		}
@@ -101,6 +110,35 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) (err
 	g.realm.Observer.Decided("allow", g.realm.Now().Sub(start))
 	handed = true
 	return next(f, r)
+}
+
+// identifyTraced is identify, in a span where the request is traced.
+func (g *Gateway) identifyTraced(r *http.Request, now time.Time, cookie string, traced bool) visitor {
+	if !traced {
+		return g.identify(r, now, cookie)
+	}
+	ctx, end := authcore.Span(r.Context(), "authgate.authenticate")
+	v := g.identify(r.WithContext(ctx), now, cookie)
+	switch {
+	case v.err != nil:
+		end("unavailable")
+	case v.identity == nil:
+		end("signed_out")
+	default:
+		end("signed_in")
+	}
+	return v
+}
+
+// judgeTraced has the rules judge, in a span where the request is traced.
+func (g *Gateway) judgeTraced(r *http.Request, asked policy.Request, traced bool) policy.Decision {
+	if !traced {
+		return g.policy.Judge(asked)
+	}
+	_, end := authcore.Span(r.Context(), "authgate.judge")
+	d := g.policy.Judge(asked)
+	end(d.Verdict.String())
+	return d
 }
 
 // judgeStrictly judges a request by what the store says at this moment of who sent it.

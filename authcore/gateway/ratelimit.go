@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -43,6 +44,9 @@ func (g *Gateway) count(w http.ResponseWriter, r *http.Request, name string, lim
 		return fmt.Errorf("gateway: rate limit: %w", err)
 	}
 	if a.Count > limit {
+		if traffic := g.realm.Traffic; traffic != nil {
+			traffic.Limited(strings.TrimSpace(name))
+		}
 		wait := max(1, (a.Reset.Sub(now)+time.Second-1)/time.Second)
 		w.Header()["Retry-After"] = []string{strconv.FormatInt(int64(wait), 10)}
 		return errTooMany

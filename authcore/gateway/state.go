@@ -123,7 +123,7 @@ func (s *State) end(id string, until time.Time) {
 	delete(s.streams, id)
 	s.mu.Unlock()
 	for st := range open {
-		st.end()
+		st.end(streamSessionEnded)
 	}
 }
 
@@ -149,6 +149,17 @@ func (s *State) open(id string, st *stream) bool {
 	}
 	s.streams[id][st] = struct{}{}
 	return true
+}
+
+// Streams answers how many streams are open.
+func (s *State) Streams() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	n := 0
+	for _, open := range s.streams {
+		n += len(open)
+	}
+	return n
 }
 
 func (s *State) close(id string, st *stream) {

@@ -27,6 +27,7 @@ type Part struct {
 	State  PartState
 	Took   time.Duration // to find that out
 	Detail string        // in words for the operator; never for strangers
+	Clock  bool          // it is a clock, and was read
 	Offset time.Duration // of the clocks: how far the store's is ahead of this instance's
 	err    error
 }
@@ -92,7 +93,7 @@ func (r *Realm) clockPart(ctx context.Context, name string, clock authcore.Clock
 	case theirs.IsZero():
 		return p // it is a part of this instance, and has its clock
 	}
-	p.State = PartOK
+	p.State, p.Clock = PartOK, true
 	p.Offset = theirs.Sub(before.Add(p.Took / 2))
 	off := max(p.Offset.Abs()-p.Took/2, 0)
 	switch {

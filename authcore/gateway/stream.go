@@ -22,6 +22,7 @@ type stream struct {
 	mu    sync.Mutex
 	timer *time.Timer
 	done  bool
+	ended bool // it was cut
 }
 
 // retryUnavailable is how soon a stream is judged again when the store could not tell, and maxUnavailable how often.
@@ -60,12 +61,26 @@ func (g *Gateway) watch(t *ticket, asked policy.Request, cut func()) (*stream, b
 	return s, true
 }
 
+// Why streams are cut, as Traffic is told.
+const (
+	streamSessionEnded = "session_ended"
+	streamRefused      = "refused"     // judged anew, it is not allowed any more
+	streamUnavailable  = "unavailable" // nobody could say for a minute
+)
+
 // end cuts the stream unless it is done: what it was carried by may carry another request by then.
-func (s *stream) end() {
+func (s *stream) end(why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.done {
-		s.cut()
+	if s.done {
+		return
+	}
+	s.cut()
+	if !s.ended {
+		s.ended = true
+		if traffic := s.gateway.realm.Traffic; traffic != nil {
+			traffic.StreamEnded(why)
+		}
 	}
 }
 
@@ -94,8 +109,11 @@ func (s *stream) again(failures int) {
 	switch allowed, err := s.judge(ctx); {
 	case err != nil && failures+1 < maxUnavailable:
 		next, failed = retryUnavailable, failures+1
-	case err != nil, !allowed:
-		s.end()
+	case err != nil:
+		s.end(streamUnavailable)
+		return
+	case !allowed:
+		s.end(streamRefused)
 		return
 	}
 	s.mu.Lock()

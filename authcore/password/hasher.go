@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/argon2"
+
+	"github.com/caddy-authgate/authgate/authcore"
 )
 
 // The defaults are OWASP's first choice for argon2id (Password Storage Cheat Sheet: m=47104, t=1, p=1), with one more
@@ -63,7 +65,7 @@ func (h *Hasher) Validate() error {
 // Hash answers the hash of a password in PHC form. Its error is ErrBusy, or authcore.ErrUnavailable where the context
 // ended first.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	leave, err := h.enter(ctx)
+	leave, err := h.enterTraced(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -74,7 +76,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 // Verify reports whether the password is the one of a hash in PHC form, and whether that hash is outdated: made with less
 // than is configured now. Its error is ErrInvalidHash, ErrBusy, or authcore.ErrUnavailable where the context ended first.
 func (h *Hasher) Verify(ctx context.Context, password, phc string) (ok, outdated bool, err error) {
-	leave, err := h.enter(ctx)
+	leave, err := h.enterTraced(ctx)
 	if err != nil {
 		return false, false, err
 	}
@@ -86,6 +88,18 @@ func (h *Hasher) Verify(ctx context.Context, password, phc string) (ok, outdated
 func (h *Hasher) Load() (running, waiting int) {
 	h.once.Do(h.start)
 	return len(h.turns), int(h.waiting.Load())
+}
+
+// enterTraced is enter, in spans: of waiting, and of what is done until leave is called.
+func (h *Hasher) enterTraced(ctx context.Context) (func(), error) {
+	_, waited := authcore.Span(ctx, "authgate.hash.wait")
+	leave, err := h.enter(ctx)
+	waited(authcore.Outcome(err))
+	if err != nil {
+		return nil, err
+	}
+	_, hashed := authcore.Span(ctx, "authgate.hash")
+	return func() { leave(); hashed("ok") }, nil
 }
 
 // enter waits for a turn. Whoever gets one must leave; until then hash and verify may be called.

@@ -1,0 +1,113 @@
+package caddymodule
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-authgate/authgate/authcore/gateway"
+)
+
+// opsMetrics show how the parts do, and what becomes of streams.
+type opsMetrics struct {
+	up      *prometheus.GaugeVec
+	offset  *prometheus.GaugeVec
+	keys    prometheus.Gauge
+	signing prometheus.Gauge
+	ended   *prometheus.CounterVec
+	limited *prometheus.CounterVec
+	state   *atomic.Pointer[gateway.State] // nil inside: none is in use
+	streams prometheus.GaugeFunc
+	build   prometheus.Gauge
+}
+
+func newOpsMetrics() opsMetrics {
+	m := opsMetrics{
+		up: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "caddy_authgate_part_up",
+			Help: "How a part does, looked at every 15 seconds: 1 well, 0.5 somebody should look, 0 sign-ins cannot work.",
+		}, []string{"part"}),
+		offset: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "caddy_authgate_clock_offset_seconds",
+			Help: "How far the clock of a store is ahead of this machine's.",
+		}, []string{"part"}),
+		keys: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "caddy_authgate_signing_keys",
+			Help: "How many signing keys are published.",
+		}),
+		signing: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "caddy_authgate_signing_key_since_seconds",
+			Help: "Since when the present key signs, in seconds since 1970; 0 where none was read yet.",
+		}),
+		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "caddy_authgate_streams_ended_total",
+			Help: "Streams that were cut by reason: session_ended, refused by the rules judged anew, or unavailable.",
+		}, []string{"reason"}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "caddy_authgate_rate_limited_total",
+			Help: "Requests refused since their client sent too many, by limit: sign-in or mail.",
+		}, []string{"limit"}),
+		state: new(atomic.Pointer[gateway.State]),
+		build: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name:        "caddy_authgate_build_info",
+			Help:        "Always 1; the labels tell what runs.",
+			ConstLabels: prometheus.Labels{"version": version(), "goversion": runtime.Version()},
+		}),
+	}
+	m.build.Set(1)
+	m.streams = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "caddy_authgate_streams",
+		Help: "Websockets and other streams of signed-in users that are open.",
+	}, func() float64 {
+		if state := m.state.Load(); state != nil {
+			return float64(state.Streams())
+		}
+		return 0
+	})
+	for _, reason := range []string{"session_ended", "refused", "unavailable"} {
+		m.ended.WithLabelValues(reason)
+	}
+	for _, limit := range []string{"sign-in", "mail"} {
+		m.limited.WithLabelValues(limit)
+	}
+	return m
+}
+
+func (m opsMetrics) collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.up, m.offset, m.keys, m.signing, m.ended, m.limited, m.streams, m.build}
+}
+
+// StreamEnded implements gateway.Traffic.
+func (m opsMetrics) StreamEnded(why string) { m.ended.WithLabelValues(why).Inc() }
+
+// Limited implements gateway.Traffic.
+func (m opsMetrics) Limited(limit string) { m.limited.WithLabelValues(limit).Inc() }
+
+// looked shows how the parts do.
+func (m opsMetrics) looked(parts gateway.Status, signing time.Time, keys int) {
+	for _, p := range parts {
+		switch p.State {
+		case gateway.PartOff:
+			m.up.DeleteLabelValues(p.Name)
+			m.offset.DeleteLabelValues(p.Name)
+			continue
+		case gateway.PartOK:
+			m.up.WithLabelValues(p.Name).Set(1)
+		case gateway.PartDegraded:
+			m.up.WithLabelValues(p.Name).Set(0.5)
+		default:
+			m.up.WithLabelValues(p.Name).Set(0)
+		}
+		if p.Clock {
+			m.offset.WithLabelValues(p.Name).Set(p.Offset.Seconds())
+		}
+	}
+	m.keys.Set(float64(keys))
+	if !signing.IsZero() {
+		m.signing.Set(float64(signing.Unix()))
+	}
+}
+
+var _ gateway.Traffic = opsMetrics{}
