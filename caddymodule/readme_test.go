@@ -52,7 +52,7 @@ func TestDocumentedCaddyfiles(t *testing.T) {
 func TestReadmeNamesWhatThereIs(t *testing.T) {
 	text := readme(t)
 	var names []string
-	for _, file := range []string{"appcaddyfile.go", "passkey.go", "password.go", "mail.go", "postgres.go", "redis.go", "handlercaddyfile.go", "brand.go", "rule.go", "metrics.go", "mailmetrics.go", "contractmetrics.go"} {
+	for _, file := range []string{"appcaddyfile.go", "passkey.go", "password.go", "mail.go", "postgres.go", "redis.go", "handlercaddyfile.go", "brand.go", "rule.go", "metrics.go", "mailmetrics.go", "opsmetrics.go", "contractmetrics.go"} {
 		source, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -85,9 +85,14 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 		"caddy authgate invite --role editor --uses 5 --expires 72h --note \"the new team\"":                                        "caddymodule/command: TestInvite",
 		"caddy authgate recover alice@example.com":                                                                                  "caddymodule/command: TestRecover",
 		"caddy authgate user unlock alice@example.com":                                                                              "caddymodule/command: TestUserUnlock",
-		"caddy authgate backup authgate.backup":                                                                                     "caddymodule/endtoend: TestBackupAndRestore",
-		"caddy authgate restore authgate.backup --config Caddyfile":                                                                 "caddymodule/endtoend: TestBackupAndRestore",
-		"caddy authgate migrate --from Caddyfile --to Caddyfile.new":                                                                "caddymodule/endtoend: TestMigrate",
+		"caddy authgate explain --user alice --method DELETE https://app.example.com/posts/7":                                       "caddymodule/command: TestExplain",
+		"caddy authgate status":                                      "caddymodule/command: TestStatus",
+		"caddy authgate keys rotate":                                 "caddymodule/command: TestKeysRotate",
+		"caddy authgate dashboard":                                   "caddymodule/command: TestDashboardAndAlertsArePrinted",
+		"caddy authgate alerts":                                      "caddymodule/command: TestDashboardAndAlertsArePrinted",
+		"caddy authgate backup authgate.backup":                      "caddymodule/endtoend: TestBackupAndRestore",
+		"caddy authgate restore authgate.backup --config Caddyfile":  "caddymodule/endtoend: TestBackupAndRestore",
+		"caddy authgate migrate --from Caddyfile --to Caddyfile.new": "caddymodule/endtoend: TestMigrate",
 	}
 	commands := strings.Split(strings.TrimSpace(strings.Join(blocks(readme(t), "sh"), "")), "\n")
 	if len(commands) < 5 {

@@ -58,7 +58,7 @@ func TestRotateKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	found, err := events.Events(t.Context(), authcore.EventQuery{Kinds: []authcore.EventKind{authcore.EventKeyRotated}})
-	if err != nil || len(found) != 1 || found[0].Code != "added" || found[0].Actor != authcore.Operator || found[0].Detail != "key "+did.KeyID {
+	if err != nil || len(found) != 2 || found[0].Code != "added" || found[0].Actor != authcore.Operator || found[0].Detail != "key "+did.KeyID {
 		t.Errorf("%+v %v", found, err)
 	}
 }
