@@ -442,7 +442,7 @@ func TestSignInThatOverlapsAReset(t *testing.T) {
 	h := build(t, passwordsOn)
 	h.person(alice, alicesPassword)
 	key := h.forgot(alice)
-	h.faults.before("CreateSession", func() error {
+	h.faults.before("Transact", func() error {
 		h.faults.repair()
 		h.reset(key, newPassword, "").ok(new(signedInView))
 		return nil
