@@ -53,6 +53,11 @@ func leanScript(source string) string {
 				write(" ")
 			}
 		default:
+			if c == '}' && prev == ';' && !strings.HasSuffix(b.String(), ");") { // that of an empty loop is no end of a statement
+				rest := strings.TrimSuffix(b.String(), ";")
+				b.Reset()
+				b.WriteString(rest)
+			}
 			write(source[i : i+1])
 			i++
 		}

@@ -18,7 +18,8 @@
 //     account, say account/sessions, has a name with a hyphen, account-sessions.
 //   - a script: assets/<name>.js, an ES module that imports what it shares by a line of its own ("from './page.js'"). It
 //     asks the gateway by call of page.js and tells by tell, both with texts of the page. What takes a fresh sign-in goes
-//     through change of confirm.js, on a page that has the template "proof". Comments are //,
+//     through change of confirm.js, on a page that has the template "proof" and the texts common, passkey, wallet,
+//     password and confirm. Comments are //,
 //     to the end of the line.
 //
 // A page has to stay within 60 KB with all it loads, in the language that has the longest texts; a test weighs each.
@@ -60,7 +61,7 @@ type page struct {
 // texts are the files of texts that a page is made of. Where two have the same key the later one wins.
 var texts = map[string][]string{
 	"sign-in":  {"common", "passkey", "wallet", "password", "sign-in"},
-	"account":  {"common", "passkey", "wallet", "password", "account"},
+	"account":  {"common", "passkey", "wallet", "password", "confirm", "account"},
 	"register": {"common", "passkey", "password", "new-account", "register"},
 	"forgot":   {"common", "password", "forgot"},
 	"activate": {"common", "password", "mailed-link", "activate"},

@@ -372,7 +372,15 @@ func TestMethodsStandInOrder(t *testing.T) {
 func TestPageWeight(t *testing.T) {
 	p := New()
 	reference := regexp.MustCompile(`(?:/assets/|from ?'\./|import\('\./)([a-z-]+\.[a-z]+)`)
-	for name, body := range everyPage(t) {
+	everywhere := map[string]string{}
+	for _, tag := range p.languages.tags {
+		for name, body := range everyPageIn(t, tag) {
+			if len(body) > len(everywhere[name]) {
+				everywhere[name] = body // in the language with the longest texts
+			}
+		}
+	}
+	for name, body := range everywhere {
 		weight, queue, seen := len(body), []string{body}, map[string]bool{}
 		for _, m := range regexp.MustCompile(`data-method="([a-z]+)"`).FindAllStringSubmatch(body, -1) {
 			queue = append(queue, "from './"+m[1]+".js'")
@@ -393,7 +401,7 @@ func TestPageWeight(t *testing.T) {
 			}
 			queue = queue[1:]
 		}
-		if weight > 60_000 {
+		if weight > 60<<10 {
 			t.Errorf("%s weighs %d bytes", name, weight)
 		}
 		if len(seen) < 3 {
@@ -404,7 +412,11 @@ func TestPageWeight(t *testing.T) {
 }
 
 // everyPage answers each page in a form that shows most of it.
-func everyPage(t *testing.T) map[string]string {
+func everyPage(t *testing.T) map[string]string { return everyPageIn(t, source) }
+
+func everyPageIn(t *testing.T, tag string) map[string]string {
+	t.Helper()
+	all := New()
 	id := identity()
 	id.Username, id.Name, id.Email = "alice", "Alice", "alice@example.com"
 	pages := map[string]string{}
@@ -421,7 +433,13 @@ func everyPage(t *testing.T) map[string]string {
 		"error":            {Name: "error", Status: 403, Identity: id, Problem: &gateway.Error{Code: "forbidden"}},
 	} {
 		p.Methods, p.Mail, p.MinLength = every, true, 12
-		pages[name] = serve(t, p).Body.String()
+		p.Mount, p.Origin = "/auth", "https://app.example.com"
+		w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/auth/"+p.Name, nil)
+		r.Header.Set("Accept-Language", tag)
+		if err := all.ServePage(w, r, p); err != nil {
+			t.Fatal(err)
+		}
+		pages[name] = w.Body.String()
 	}
 	return pages
 }
@@ -434,7 +452,7 @@ func TestScriptTexts(t *testing.T) {
 	methods := []string{"passkey.js", "webauthn.js", "wallet.js", "password.js"}
 	for name, modules := range map[string][]string{
 		"sign-in":  append([]string{"sign-in.js"}, methods...),
-		"account":  append([]string{"account.js", "credentials.js", "settings.js"}, methods...),
+		"account":  append([]string{"account.js", "confirm.js", "credentials.js", "settings.js"}, methods...),
 		"register": {"ask-mail.js", "mailed.js", "passkey.js", "webauthn.js"},
 		"forgot":   {"ask-mail.js", "mailed.js"},
 		"activate": {"mailed-link.js", "mailed.js"},

@@ -3,6 +3,7 @@ package pages
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -146,7 +147,18 @@ func (v *view) Data() any {
 		Wallets  []string          `json:"wallets,omitempty"` // addresses of who is signed in
 		Solana   bool              `json:"solana,omitempty"`  // wallets of Solana are offered too
 		Text     map[string]string `json:"text"`
-	}{v.Mount, v.Site, v.ReturnTo, v.subject(), v.addresses(), v.Solana, v.words.Script}
+	}{v.Mount, v.Site, v.ReturnTo, v.subject(), v.addresses(), v.Solana, v.said()}
+}
+
+// said are the texts that scripts of this page can say. On the page of an account nobody opens one.
+func (v *view) said() map[string]string {
+	texts := maps.Clone(v.words.Script)
+	if v.Name == "account" {
+		for _, key := range []string{"usernameInvalid", "usernameTaken", "passkeyClosed", "registrationClosed", "emailClosed"} {
+			delete(texts, key)
+		}
+	}
+	return texts
 }
 
 func (v *view) subject() string {

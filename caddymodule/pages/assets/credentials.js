@@ -1,9 +1,8 @@
-// What one signs in with: listed, named, added, removed. The gateway asks for a fresh sign-in before it changes any of
-// it; then the user confirms in a dialog, and what was asked for goes on.
+// What one signs in with: listed, named, added, removed.
 
 import { attempts } from './attempts.js';
-import { explain } from './passkey.js';
-import { Refusal, call, locales, say, tell } from './page.js';
+import { change, own, prove } from './confirm.js';
+import { call, locales, say, tell } from './page.js';
 import { register, signal, supported } from './webauthn.js';
 
 const section = document.querySelector('[data-ways]');
@@ -22,7 +21,7 @@ const shortKey = (key) => key.replace(/:(.{4}).*(.{4})$/, ' $1…$2');
 // show lists what the gateway knows, and tells the browser of it.
 async function show() {
 	const answer = await call('GET', 'credentials');
-	credentials = answer.credentials;
+	credentials = own.credentials = answer.credentials;
 	list.replaceChildren(...credentials.map(item));
 	const passkeys = credentials.filter(({ kind }) => kind === 'passkey');
 	section.querySelector('[data-nudge]').hidden = passkeys.length !== 1 || passkeys[0].synced;
@@ -107,82 +106,6 @@ function really(name) {
 	dialog.returnValue = '';
 	dialog.showModal();
 	return new Promise((resolve) => dialog.addEventListener('close', () => resolve(dialog.returnValue === 'remove'), { once: true }));
-}
-
-// change does what was asked for, after a fresh sign-in where the gateway wants one. Where it comes to nothing the focus
-// is where it began.
-async function change(origin, act, told = () => false) {
-	try {
-		await confirmed(act);
-	} catch (error) {
-		if (error.code === 'unauthenticated') return location.reload();
-		if (told(error)) return;
-		if (error.code !== 'over') tell(...words(error));
-		origin.focus();
-	}
-}
-
-async function confirmed(act) {
-	try {
-		return await act();
-	} catch (error) {
-		if (error.code !== 'step_up_required') throw error;
-	}
-	await prove();
-	return act();
-}
-
-const ofGateway = {
-	last_credential: 'lastOne',
-	email_required: 'emailRequired',
-	credential_not_found: 'gone',
-	invalid_request: 'nameRefused',
-	not_confirmed: 'notConfirmed',
-};
-
-function words(error) {
-	const key = ofGateway[error.code];
-	return key ? [say(key), key === 'notConfirmed' ? '' : 'bad'] : explain(error, page);
-}
-
-// prove opens the dialog in which the user confirms who they are, or adds a wallet, and answers when that is done.
-const dialog = document.querySelector('[data-proof]');
-const proof = attempts(dialog, {});
-
-async function prove(adding = false) {
-	dialog.querySelector('h2').textContent = say(adding ? 'chooseWallet' : 'confirmFirst');
-	dialog.querySelector('[data-why]').hidden = adding;
-	for (const part of dialog.querySelectorAll('[data-method]')) {
-		const { method } = part.dataset;
-		part.hidden = adding ? method !== 'wallet' : !credentials.some(({ kind }) => kind === method);
-		if (part.hidden || 'mounted' in part.dataset) continue;
-		part.dataset.mounted = '';
-		const { mount } = await import(`./${method}.js`);
-		mount(part, proof);
-	}
-	await new Promise((resolve, reject) => {
-		let refused = new Refusal('not_confirmed');
-		proof.purpose = {
-			prefix: adding ? '' : 'step-up/',
-			ending: adding ? { session: 'cookie' } : {},
-			done() {
-				refused = null;
-				dialog.close();
-			},
-			confirmFirst() {
-				refused = new Refusal('step_up_required');
-				dialog.close();
-			},
-		};
-		// By whatever the dialog is closed.
-		dialog.addEventListener('close', () => {
-			proof.end();
-			refused ? reject(refused) : resolve();
-		}, { once: true });
-		tell();
-		dialog.showModal();
-		tell();
-	});
 }
 
 const adder = section.querySelector('[data-add-passkey]');

@@ -7,7 +7,7 @@ export const data = JSON.parse(document.getElementById('data').textContent);
 const [before, after] = document.dir === 'rtl' ? ['\u2068', '\u2069'] : ['', ''];
 export function say(key, places = {}) {
 	const all = { site: data.site, ...places };
-	return data.text[key].replace(/\{(\w+)\}/g, (place, name) => (all[name] == null ? place : before + all[name] + after));
+	return (data.text[key] ?? data.text.unexpected).replace(/\{(\w+)\}/g, (place, name) => (all[name] == null ? place : before + all[name] + after));
 }
 
 // locales are for dates: the language is that of the page, its habits (the order of a date, the clock) those of the
