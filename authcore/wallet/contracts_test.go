@@ -232,3 +232,12 @@ func TestNewContractsRefuses(t *testing.T) {
 		}
 	}
 }
+
+// Where there is no code nobody answers, whatever a chain says that a call returns: precompiled contracts have none.
+func TestVerifyNeedsCode(t *testing.T) {
+	f := newFakeChain(t, 10)
+	f.hostile(answering(`[{"id":$1,"result":"0x"},{"id":$2,"result":"` + text(yes) + `"},{"id":$3,"result":"0xa"}]`))
+	if err := testContracts(t, nil, f).Verify(t.Context(), "", 10, contractWallet, [32]byte{}, nil); !errors.Is(err, ErrInvalidSignature) {
+		t.Error(err)
+	}
+}
