@@ -29,6 +29,16 @@ func (Admin) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: command.UserShowPath, Handler: operate(showUser)},
 		{Pattern: command.UserUnlockPath, Handler: operate(unlockUser)},
+		{Pattern: command.UserListPath, Handler: operate(listUsers)},
+		{Pattern: command.UserDisablePath, Handler: operate(disableUser)},
+		{Pattern: command.UserEnablePath, Handler: operate(enableUser)},
+		{Pattern: command.UserDeletePath, Handler: operate(deleteUser)},
+		{Pattern: command.RoleGrantPath, Handler: operate(grantRole)},
+		{Pattern: command.RoleRevokePath, Handler: operate(revokeRole)},
+		{Pattern: command.SessionListPath, Handler: operate(listSessions)},
+		{Pattern: command.SessionEndPath, Handler: operate(endSessions)},
+		{Pattern: command.AuditPath, Handler: operate(listEvents)},
+		{Pattern: command.AuditVerifyPath, Handler: operate(verifyEvents)},
 		{Pattern: command.ExplainPath, Handler: operate(explainRequest)},
 		{Pattern: command.KeysRotatePath, Handler: operate(rotateKeys)},
 		{Pattern: command.StatusPath, Handler: operate(showStatus)},
@@ -106,9 +116,10 @@ func operateStatus(err error) int {
 		return http.StatusServiceUnavailable
 	case errors.Is(err, authcore.ErrUserNotFound):
 		return http.StatusNotFound
-	case errors.Is(err, gateway.ErrQuestion), errors.Is(err, gateway.ErrInvalidInvite), errors.Is(err, gateway.ErrWhichSite):
+	case errors.Is(err, gateway.ErrQuestion), errors.Is(err, gateway.ErrInvalidInvite), errors.Is(err, gateway.ErrWhichSite), errors.Is(err, gateway.ErrInvalidRole),
+		errors.Is(err, authcore.ErrInvalidCursor), errors.Is(err, errNoSuchSession), errors.Is(err, errNoHash):
 		return http.StatusBadRequest
-	case errors.Is(err, gateway.ErrAmbiguousUser), errors.Is(err, gateway.ErrNoSite):
+	case errors.Is(err, gateway.ErrAmbiguousUser), errors.Is(err, gateway.ErrNoSite), errors.Is(err, gateway.ErrGranted), errors.Is(err, gateway.ErrLastAdministrator):
 		return http.StatusConflict
 	}
 	return http.StatusInternalServerError

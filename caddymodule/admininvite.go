@@ -10,7 +10,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/gateway"
 	"github.com/caddy-authgate/authgate/caddymodule/command"
 )
@@ -33,7 +32,7 @@ func makeInvite(ctx context.Context, realm *gateway.Realm, base string, q comman
 		}
 		n.Expires = d
 	}
-	i, link, err := realm.CreateInvite(ctx, authcore.Trace{Actor: authcore.Operator}, n)
+	i, link, err := realm.CreateInvite(ctx, byOperator, n)
 	return command.Invited{
 		ID: i.ID, Link: link, Roles: append([]string{}, i.Roles...), Uses: i.Uses, Expires: i.Expires, Note: i.Note,
 	}, err
@@ -49,7 +48,7 @@ func recoverAccount(ctx context.Context, realm *gateway.Realm, q command.Recover
 	if err != nil {
 		return command.Recovery{}, err
 	}
-	link, expires, err := realm.Recover(ctx, authcore.Trace{Actor: authcore.Operator}, a.ID, base)
+	link, expires, err := realm.Recover(ctx, byOperator, a.ID, base)
 	return command.Recovery{User: viewAccount(a), Link: link, Expires: expires}, err
 }
 

@@ -24,7 +24,7 @@ func unlockUser(ctx context.Context, realm *gateway.Realm, q command.UserQuestio
 	if err != nil {
 		return command.UserUnlocked{}, err
 	}
-	if err := realm.Lift(ctx, authcore.Trace{Actor: authcore.Operator}, a.ID); err != nil {
+	if err := realm.Lift(ctx, byOperator, a.ID); err != nil {
 		return command.UserUnlocked{}, err
 	}
 	until := a.SuspendedUntil
@@ -36,6 +36,9 @@ func viewAccount(a gateway.Account) command.User {
 	u := command.User{
 		ID: a.ID, Username: a.Username, Name: a.Name, Email: a.Email, Roles: append([]string{}, a.Roles...),
 		Methods: []command.Method{}, Disabled: a.Disabled, SuspendedUntil: a.SuspendedUntil, Created: a.Created,
+	}
+	for _, one := range a.ChainRoles {
+		u.ChainRoles = append(u.ChainRoles, command.ChainRole(one))
 	}
 	for _, c := range a.Credentials {
 		m := command.Method{Kind: string(c.Kind), Name: c.Name, Created: c.Created, LastUsed: c.LastUsed}

@@ -107,7 +107,7 @@ func withStore(ctx context.Context, config command.Configuration, existing bool,
 
 // noteOperator writes into the audit log what is done on the command line.
 func noteOperator(ctx context.Context, events authcore.Events, kind authcore.EventKind) error {
-	e, err := authcore.NewEvent(nil, time.Now(), kind, "", "", authcore.Trace{Actor: authcore.Operator}, "")
+	e, err := authcore.NewEvent(nil, time.Now(), kind, "", "", byOperator, "")
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func backUp(w http.ResponseWriter, r *http.Request) error {
 	if open.Backup == nil {
 		return caddy.APIError{HTTPStatus: http.StatusConflict, Err: errNoBackup}
 	}
-	if err := app.realm.Note(r.Context(), authcore.EventBackup, "", authcore.Trace{Actor: authcore.Operator}, ""); err != nil {
+	if err := app.realm.Note(r.Context(), authcore.EventBackup, "", byOperator, ""); err != nil {
 		return caddy.APIError{HTTPStatus: operateStatus(err), Err: err}
 	}
 	body := &begun{ResponseWriter: w}

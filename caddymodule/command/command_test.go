@@ -22,7 +22,7 @@ func told(t *testing.T, address string, args ...string) (out, errs string, err e
 	root := &cobra.Command{Use: "caddy", SilenceUsage: true}
 	authgate := &cobra.Command{Use: "authgate"}
 	to.addFlags(authgate)
-	root.AddCommand(group(authgate, userGroup(to), explain(to), keysGroup(to), status(to), recovery{to: to}.invite(), recoverUser(to), dashboard(), alerts()))
+	root.AddCommand(group(authgate, userGroup(to), roleGroup(to), sessionGroup(to), audit(to), explain(to), keysGroup(to), status(to), recovery{to: to}.invite(), recoverUser(to), dashboard(), alerts()))
 	var stdout, stderr bytes.Buffer
 	root.SetOut(&stdout)
 	root.SetErr(&stderr)

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -42,13 +41,10 @@ in as that user, so make sure who asks for it, and hand it over on a way that
 nobody else reads.`,
 		Example: `  caddy authgate recover alice@example.com
   caddy authgate recover alice --origin https://app.example.com`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.ExactArgs(1), ValidArgsFunction: to.completeUser,
 		RunE: run(func(c *cobra.Command, args []string) error {
 			var did Recovery
-			err := to.ask(c, RecoverPath, RecoverQuestion{UserQuestion{args[0]}, origin}, &did)
-			if errors.Is(err, errNotThere) {
-				return noSuchUser(args[0])
-			}
+			err := to.askOf(c, RecoverPath, args[0], RecoverQuestion{UserQuestion{args[0]}, origin}, &did)
 			if err != nil {
 				return err
 			}

@@ -26,7 +26,7 @@ reached.`,
 			to := new(endpoint)
 			to.addFlags(c)
 			recovery := recovery{to, backups}
-			group(c, userGroup(to), explain(to), keysGroup(to), status(to), dashboard(), alerts(), recovery.invite(), recoverUser(to), recovery.backup(), recovery.restore(), recovery.migrate())
+			group(c, userGroup(to), roleGroup(to), sessionGroup(to), audit(to), explain(to), keysGroup(to), status(to), dashboard(), alerts(), recovery.invite(), recoverUser(to), recovery.backup(), recovery.restore(), recovery.migrate())
 		},
 	})
 }

@@ -36,6 +36,15 @@ func fields(out io.Writer, pairs ...string) {
 	table.Flush()
 }
 
+// table writes rows under their headings.
+func table(out io.Writer, headings []string, rows [][]string) {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, row := range append([][]string{headings}, rows...) {
+		fmt.Fprintln(table, strings.TrimRight(strings.Join(row, "\t"), "\t"))
+	}
+	table.Flush()
+}
+
 // plain is a text that steers no terminal: names are chosen by whoever signs up, and an escape sequence in one could hide
 // or forge lines on the operator's screen.
 func plain(s string) string {

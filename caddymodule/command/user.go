@@ -16,10 +16,19 @@ type User struct {
 	Email    string   `json:"email"` // confirmed, or empty
 	Roles    []string `json:"roles"` // those given and those granted in the configuration
 	Methods  []Method `json:"methods"`
-	Disabled bool     `json:"disabled"`
+	// ChainRoles are those that depend on what is on a chain, also those that the account has not at this moment.
+	ChainRoles []ChainRole `json:"chain_roles,omitempty"`
+	Disabled   bool        `json:"disabled"`
 	// SuspendedUntil is when password sign-in is possible again after too many failures; absent where it is now.
 	SuspendedUntil time.Time `json:"suspended_until,omitzero"`
 	Created        time.Time `json:"created"`
+}
+
+// ChainRole is a role that depends on what is on a chain.
+type ChainRole struct {
+	Role    string `json:"role"`
+	Holding string `json:"holding"` // what a wallet must have, as in the configuration
+	Has     bool   `json:"has"`     // false also where the chain could not be asked
 }
 
 // Method is one way in which a user can sign in.
@@ -38,7 +47,12 @@ type UserQuestion struct {
 
 // askAboutUser asks a question about the user that an argument names.
 func (e *endpoint) askAboutUser(c *cobra.Command, path, name string, answer any) error {
-	err := e.ask(c, path, UserQuestion{User: name}, answer)
+	return e.askOf(c, path, name, UserQuestion{User: name}, answer)
+}
+
+// askOf asks a question in which that user stands.
+func (e *endpoint) askOf(c *cobra.Command, path, name string, question, answer any) error {
+	err := e.ask(c, path, question, answer)
 	if errors.Is(err, errNotThere) {
 		return noSuchUser(name)
 	}
@@ -50,5 +64,8 @@ func noSuchUser(name string) error {
 }
 
 func userGroup(to *endpoint) *cobra.Command {
-	return group(&cobra.Command{Use: "user", Short: "Shows and changes one account"}, userShow(to), userUnlock(to))
+	return group(
+		&cobra.Command{Use: "user", Short: "Shows and changes accounts"},
+		userList(to), userShow(to), userDisable(to), userEnable(to), userDelete(to), userUnlock(to),
+	)
 }

@@ -13,7 +13,7 @@ func userShow(to *endpoint) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show <user>",
 		Short: "Shows an account: who it is, how it signs in, whether it is suspended",
-		Args:  cobra.ExactArgs(1),
+		Args:  cobra.ExactArgs(1), ValidArgsFunction: to.completeUser,
 		RunE: run(func(c *cobra.Command, args []string) error {
 			var u User
 			if err := to.askAboutUser(c, UserShowPath, args[0], &u); err != nil {
@@ -32,6 +32,12 @@ func writeUser(out io.Writer, u User) {
 			methods[i] += " (" + m.Name + ")"
 		}
 	}
+	byChain := make([]string, len(u.ChainRoles))
+	for i, one := range u.ChainRoles {
+		if byChain[i] = one.Role + " (" + one.Holding + ")"; !one.Has {
+			byChain[i] = "not " + byChain[i]
+		}
+	}
 	state, suspended := "active", ""
 	if u.Disabled {
 		state = "disabled"
@@ -46,6 +52,7 @@ func writeUser(out io.Writer, u User) {
 		"name", plain(u.Name),
 		"e-mail", plain(u.Email),
 		"roles", plainList(u.Roles),
+		"roles by chains", plainList(byChain),
 		"signs in with", plainList(methods),
 		"state", state,
 		"suspended until", suspended,

@@ -22,7 +22,7 @@ func userUnlock(to *endpoint) *cobra.Command {
 	return &cobra.Command{
 		Use:   "unlock <user>",
 		Short: "Lifts the suspension of password sign-in after too many failures",
-		Args:  cobra.ExactArgs(1),
+		Args:  cobra.ExactArgs(1), ValidArgsFunction: to.completeUser,
 		RunE: run(func(c *cobra.Command, args []string) error {
 			var did UserUnlocked
 			if err := to.askAboutUser(c, UserUnlockPath, args[0], &did); err != nil {
