@@ -240,7 +240,7 @@ func TestDeployedWalletIsNotPrepared(t *testing.T) {
 	w := theWorld(t)
 	sale := w.at["ForSaleWallet"]
 	contracts, err := wallet.NewContracts(wallet.ContractsConfig{
-		Chains: map[uint64][]string{chainID: {w.url}}, Factories: []wallet.Address{wallet.Address(sale)},
+		Chains: map[uint64][]string{chainID: {w.url}}, Factories: []wallet.Address{wallet.Address(sale)}, Timeout: patience,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -255,7 +255,7 @@ func TestDeployedWalletIsNotPrepared(t *testing.T) {
 // TestNoFactory: nothing that is not deployed signs in where no factory is listed.
 func TestNoFactory(t *testing.T) {
 	w := theWorld(t)
-	contracts, err := wallet.NewContracts(wallet.ContractsConfig{Chains: map[uint64][]string{chainID: {w.url}}})
+	contracts, err := wallet.NewContracts(wallet.ContractsConfig{Chains: map[uint64][]string{chainID: {w.url}}, Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ func BenchmarkSignIn(b *testing.B) {
 	contracts, err := wallet.NewContracts(wallet.ContractsConfig{
 		Chains:    map[uint64][]string{chainID: {w.url}},
 		Factories: []wallet.Address{wallet.Address(w.at["WalletFactory"])},
-		PerClient: 64,
+		PerClient: 64, Timeout: patience,
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -63,7 +63,7 @@ func TestOneOfTheEndpointsLies(t *testing.T) {
 		{"an honest one is down, and the liar is left", []string{gone.URL, w.liar(t)}, wallet.ErrRPCUnavailable, wallet.ErrRPCUnavailable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			contracts, err := wallet.NewContracts(wallet.ContractsConfig{Chains: map[uint64][]string{chainID: tt.endpoints}})
+			contracts, err := wallet.NewContracts(wallet.ContractsConfig{Chains: map[uint64][]string{chainID: tt.endpoints}, Timeout: patience})
 			if err != nil {
 				t.Fatal(err)
 			}

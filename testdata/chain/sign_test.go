@@ -18,7 +18,10 @@ import (
 	"github.com/caddy-authgate/authgate/authcore/wallet"
 )
 
-const origin = "https://gateway.example.test"
+const (
+	origin   = "https://gateway.example.test"
+	patience = 20 * time.Second // a machine may have much else to do
+)
 
 // clock is the time of the vectors.
 var clock = time.Date(2026, 1, 2, 3, 5, 0, 0, time.UTC)
@@ -49,7 +52,7 @@ func (w *world) contracts(tb testing.TB) *wallet.Contracts {
 	c, err := wallet.NewContracts(wallet.ContractsConfig{
 		Chains:    map[uint64][]string{chainID: {w.url}},
 		Factories: []wallet.Address{wallet.Address(w.at["WalletFactory"]), wallet.Address(w.at["SafeProxyFactory"])},
-		Timeout:   20 * time.Second, // a machine may have much else to do
+		Timeout:   patience,
 	})
 	if err != nil {
 		tb.Fatal(err)
