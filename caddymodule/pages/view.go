@@ -150,11 +150,14 @@ func (v *view) Data() any {
 	}{v.Mount, v.Site, v.ReturnTo, v.subject(), v.addresses(), v.Solana, v.said()}
 }
 
-// said are the texts that scripts of this page can say. On the page of an account nobody opens one.
+// said are the texts that scripts of this page can say. On the page of an account nobody opens one, or enters an address with a password.
 func (v *view) said() map[string]string {
 	texts := maps.Clone(v.words.Script)
 	if v.Name == "account" {
-		for _, key := range []string{"usernameInvalid", "usernameTaken", "passkeyClosed", "registrationClosed", "emailClosed"} {
+		for _, key := range []string{
+			"usernameInvalid", "usernameTaken", "passkeyClosed", "registrationClosed", "emailClosed", "nameInvalid",
+			"passwordOrEmailWrong", "done", "methodOff",
+		} {
 			delete(texts, key)
 		}
 	}
