@@ -17,7 +17,7 @@ func TestRegistrationClosed(t *testing.T) {
 	h := build(t, invited)
 	s := newSigner(1)
 	h.present(s, "").refused(403, "registration_closed")
-	h.present(s, `,"invite":"agi_whatever"`).refused(403, "registration_closed")
+	h.present(s, `,"invite":"agi_whatever"`).refused(404, "invite_not_found")
 	if _, err := h.store.CredentialByKey(t.Context(), authcore.Wallet, s.address()); err == nil {
 		t.Error("an account was opened")
 	}

@@ -87,7 +87,7 @@ func TestRegistrationRequestRefusals(t *testing.T) {
 func TestPasskeyRegistrationIsClosed(t *testing.T) {
 	h := build(t, passkeysOn, invited)
 	h.do("POST", "registration/request", `{"username":"alice"}`).refused(403, "registration_closed")
-	h.do("POST", "registration/request", `{"invite":"agi_whatever"}`).refused(403, "registration_closed")
+	h.do("POST", "registration/request", `{"invite":"agi_whatever"}`).refused(404, "invite_not_found")
 }
 
 // Registration is closed by a reload while somebody has the options already.

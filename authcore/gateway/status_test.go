@@ -61,7 +61,7 @@ func TestClockAgainstTheStore(t *testing.T) {
 		}
 	}
 	log := h.log.String()
-	if n := strings.Count(log, "part=clock"); n != 4 { // degraded, down, and well again; nothing twice
+	if n := strings.Count(log, "part=clock"); n != 3 { // degraded, down, and well again; nothing twice
 		t.Errorf("%d lines of the clock:\n%s", n, log)
 	}
 	clock.err = errors.New("no route")
