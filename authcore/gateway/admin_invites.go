@@ -76,10 +76,15 @@ func (g *Gateway) createInvite(w http.ResponseWriter, r *http.Request, v *visito
 	case err != nil:
 		return err
 	}
+	code, err := drawQR(link)
+	if err != nil {
+		return err
+	}
 	return writeJSON(w, r, struct {
 		Invite inviteView `json:"invite"`
 		Link   string     `json:"link"`
-	}{g.realm.viewInvite(i), link})
+		QR     string     `json:"qr"` // the link as an SVG
+	}{g.realm.viewInvite(i), link, code})
 }
 
 // revokeInvite is DELETE admin/invites/{id}.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -59,9 +60,16 @@ func viewListed(u ListedUser) listedUserView {
 // shownUserView is a user as administrators see them alone.
 type shownUserView struct {
 	listedUserView
+	ChainRoles     []chainRoleView  `json:"chain_roles"` // had at this moment by what is on chains
 	Credentials    []credentialView `json:"credentials"`
 	Sessions       []openView       `json:"sessions"`
 	SuspendedUntil string           `json:"suspended_until,omitempty"` // of password sign-in; absent: it is not
+}
+
+// chainRoleView is a role that a wallet has by what is on a chain.
+type chainRoleView struct {
+	Role    string `json:"role"`
+	Holding string `json:"holding"` // as in the configuration
 }
 
 // What a query of users may be, in characters and in users.
@@ -145,13 +153,27 @@ func (g *Gateway) showUser(w http.ResponseWriter, r *http.Request, v *visitor) e
 	if err != nil {
 		return err
 	}
-	view := shownUserView{listedUserView: viewListed(listed), Credentials: []credentialView{}}
+	view := shownUserView{listedUserView: viewListed(listed), ChainRoles: []chainRoleView{}, Credentials: []credentialView{}}
 	credentials, err := g.realm.Stores.Credentials.CredentialsOf(ctx, u.ID)
 	if err != nil {
 		return err
 	}
+	var wallets []string
 	for _, c := range credentials {
 		view.Credentials = append(view.Credentials, g.realm.viewCredential(ctx, c))
+		if c.Kind == authcore.Wallet {
+			wallets = append(wallets, c.Key)
+		}
+	}
+	// A chain that cannot be asked keeps nobody from being shown.
+	roles, failed := g.realm.chainRoles(ctx, wallets)
+	if failed != nil {
+		g.realm.Logger.LogAttrs(ctx, slog.LevelWarn, "roles from chains may be missing", slog.String("user", u.ID), slog.String("cause", failed.Error()))
+	}
+	for _, one := range roles {
+		if one.Has {
+			view.ChainRoles = append(view.ChainRoles, chainRoleView{one.Role, one.Holding})
+		}
 	}
 	if view.Sessions, err = g.openSessions(ctx, u.ID, v.identity.SessionID); err != nil {
 		return err

@@ -92,7 +92,7 @@ func (g *Gateway) ownRoutes() (map[string]route, error) {
 	if g.site.Pages != nil {
 		g.addPages(routes)
 	}
-	for _, more := range []map[string]route{g.adminUserRoutes(), g.ownAccountRoutes(), g.adminInviteRoutes(), g.adminEventRoutes(), g.recoveryRoutes(), g.adminRuleRoutes()} {
+	for _, more := range []map[string]route{g.adminUserRoutes(), g.ownAccountRoutes(), g.adminInviteRoutes(), g.adminEventRoutes(), g.recoveryRoutes(), g.adminRuleRoutes(), g.adminPageRoutes()} {
 		maps.Copy(routes, more)
 	}
 	return routes, nil

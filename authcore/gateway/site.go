@@ -34,7 +34,7 @@ type Next func(w http.ResponseWriter, r *http.Request) error
 // Pages serves the pages for people. The gateway has set the headers for security and caching before.
 type Pages interface {
 	// ServePage writes the page and the status. Names are those of the routes ("sign-in", "account", "register", "forgot",
-	// "activate", "reset", "email") and "error".
+	// "activate", "reset", "email", "admin"; "admin-user" for admin/user) and "error".
 	ServePage(w http.ResponseWriter, r *http.Request, p Page) error
 	// ServeAsset writes a file that a page refers to, or 404.
 	ServeAsset(w http.ResponseWriter, r *http.Request, name string)
