@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -578,4 +579,34 @@ func TestNothingChangesWithoutItsEvent(t *testing.T) {
 	if bytes.Contains(o.log.Bytes(), []byte("user_disabled")) {
 		t.Error("the log tells of what did not happen")
 	}
+}
+
+// Whoever looks after an account must be able to see why it may what it may.
+func TestProfileTellsWhereRolesComeFrom(t *testing.T) {
+	l := newLedger(t)
+	o := openOffice(t, grantedBy(t, l, false))
+	l.set(o.boss, true)
+	o.now = o.now.Add(10 * time.Minute)
+	for _, role := range []string{AdminRole, "editor"} { // the first besides the configuration
+		o.do("POST", "admin/users/"+o.bossID+"/roles", `{"role":"`+role+`"}`, o.signInTokens(o.boss).bearer()...).ok(new(struct{}))
+	}
+	as := o.signInTokens(o.boss).bearer()
+	var v struct {
+		User  userView
+		Roles []roleView
+	}
+	o.do("GET", "profile", "", as...).ok(&v)
+	want := []roleView{
+		{AdminRole, []string{"administrator", "configuration"}}, {"editor", []string{"administrator"}}, {"member", []string{"chain"}},
+	}
+	if !reflect.DeepEqual(v.Roles, want) || v.User.ID != o.bossID {
+		t.Errorf("%+v", v)
+	}
+	o.do("GET", "profile", "", o.signInTokens(newSigner(3)).bearer()...).ok(&v)
+	if len(v.Roles) != 0 {
+		t.Errorf("%+v", v.Roles)
+	}
+	o.do("GET", "profile", "").refused(401, "unauthenticated")
+	o.do("DELETE", "sessions", "", o.signInTokens(o.boss).bearer()...).done() // all but the one that asks
+	o.do("GET", "profile", "", as...).refused(401, "unauthenticated")
 }

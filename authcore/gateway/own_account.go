@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/caddy-authgate/authgate/authcore"
 )
@@ -127,10 +128,48 @@ func (g *Gateway) changeProfile(w http.ResponseWriter, r *http.Request, v *visit
 	}{viewUser(id)})
 }
 
+// roleView is a role of who asks, and where it comes from: "administrator", where one gave it or an invite did,
+// "configuration", or else "chain", by what a wallet holds. It may come from both of the first.
+type roleView struct {
+	Role string   `json:"role"`
+	From []string `json:"from"`
+}
+
+// showProfile is GET profile: who asks, as the store has it at this moment.
+func (g *Gateway) showProfile(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	ctx := r.Context()
+	u, err := g.realm.presentUser(ctx, v.identity)
+	if err != nil {
+		return err
+	}
+	id, err := g.realm.present(ctx, v.identity.SessionID, g.realm.Now())
+	if err != nil {
+		return err
+	}
+	granted := g.realm.grants.roles(id)
+	roles := make([]roleView, len(id.Roles))
+	for i, role := range id.Roles {
+		roles[i] = roleView{Role: role, From: []string{}}
+		if slices.Contains(u.Roles, role) {
+			roles[i].From = append(roles[i].From, "administrator")
+		}
+		if slices.Contains(granted, role) {
+			roles[i].From = append(roles[i].From, "configuration")
+		}
+		if len(roles[i].From) == 0 {
+			roles[i].From = append(roles[i].From, "chain")
+		}
+	}
+	return writeJSON(w, r, struct {
+		User  userView   `json:"user"`
+		Roles []roleView `json:"roles"`
+	}{viewUser(id), roles})
+}
+
 // ownAccountRoutes answers the routes by which people manage what is theirs.
 func (g *Gateway) ownAccountRoutes() map[string]route {
 	return map[string]route{
-		"profile":    {patch: signedIn(g.changeProfile)},
+		"profile":    {get: signedIn(g.showProfile), patch: signedIn(g.changeProfile)},
 		"sessions":   {get: signedIn(g.listSessions), delete: signedIn(g.endOwnSessions)},
 		"sessions/*": {delete: signedIn(g.endOwnSession)},
 	}
