@@ -83,6 +83,7 @@ func storeInstances(t *testing.T, change ...func(*RealmConfig, *Site)) (a, b *ho
 	b = a.twin()
 	for _, h := range []*house{a, b} {
 		go h.realm.Listen(t.Context())
+		eventually(t, h.realm.parts.hearing.Load)
 	}
 	return a, b
 }
@@ -90,7 +91,7 @@ func storeInstances(t *testing.T, change ...func(*RealmConfig, *Site)) (a, b *ho
 // eventually waits for what another goroutine is about to do.
 func eventually(t *testing.T, is func() bool) {
 	t.Helper()
-	end := time.NewTimer(5 * time.Second)
+	end := time.NewTimer(time.Minute)
 	defer end.Stop()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

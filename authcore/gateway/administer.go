@@ -271,8 +271,20 @@ type Profile struct {
 	Username *string
 }
 
+// ruled reports whether a rule of any site lets a username in, or keeps it out: nobody gets the rights of a name by taking it.
+func (r *Realm) ruled(username string) bool {
+	for _, g := range r.State.gatewaysOf(r) {
+		for _, rule := range g.site.Rules {
+			if slices.ContainsFunc(rule.Users, func(user string) bool { return authcore.FoldUsername(user) == username }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // ChangeProfile changes the account of a user as they asked for. It answers authcore.ErrInvalidUsername or
-// authcore.ErrUsernameTaken.
+// authcore.ErrUsernameTaken, also for a username that a rule names.
 func (r *Realm) ChangeProfile(ctx context.Context, by authcore.Trace, userID string, p Profile) error {
 	changed := false
 	err := r.Stores.Transactions.Transact(ctx, func(s authcore.Stores) error {
@@ -285,8 +297,11 @@ func (r *Realm) ChangeProfile(ctx context.Context, by authcore.Trace, userID str
 			u.Name, what = *p.Name, append(what, "name")
 		}
 		if p.Username != nil && *p.Username != u.Username {
-			if !authcore.ValidUsername(*p.Username) {
+			switch {
+			case !authcore.ValidUsername(*p.Username):
 				return fmt.Errorf("gateway: profile: %w", authcore.ErrInvalidUsername)
+			case r.ruled(*p.Username):
+				return fmt.Errorf("gateway: profile: a rule names it: %w", authcore.ErrUsernameTaken)
 			}
 			u.Username, what = *p.Username, append(what, "username")
 		}

@@ -185,6 +185,11 @@ func (g *Gateway) deleteCredential(w http.ResponseWriter, r *http.Request, v *vi
 // deleteCredential deletes a credential of a user and tells them.
 func (r *Realm) deleteCredential(ctx context.Context, u authcore.User, c authcore.Credential, by authcore.Trace) error {
 	return r.changeMethods(ctx, u, authcore.MailMethodRemoved, c, by, func(s authcore.Stores) error {
+		if by.Actor != u.ID {
+			if err := r.stillAdministers(ctx, s, by); err != nil {
+				return err
+			}
+		}
 		if err := s.Credentials.DeleteCredential(ctx, u.ID, c.ID); err != nil {
 			return err
 		}

@@ -71,6 +71,9 @@ func (r *Realm) CreateInvite(ctx context.Context, by authcore.Trace, n NewInvite
 		Created: now, Expires: now.Add(n.Expires), Uses: n.Uses,
 	}
 	err = r.Stores.Transactions.Transact(ctx, func(s authcore.Stores) error {
+		if err := r.stillAdministers(ctx, s, by); err != nil {
+			return err
+		}
 		if err := s.Invites.CreateInvite(ctx, i); err != nil {
 			return err
 		}
@@ -99,6 +102,9 @@ func (r *Realm) Invites(ctx context.Context) ([]authcore.Invite, error) {
 // RevokeInvite deletes an invite: nobody opens an account with it any more. It answers authcore.ErrInviteNotFound.
 func (r *Realm) RevokeInvite(ctx context.Context, by authcore.Trace, id string) error {
 	return r.Stores.Transactions.Transact(ctx, func(s authcore.Stores) error {
+		if err := r.stillAdministers(ctx, s, by); err != nil {
+			return err
+		}
 		if err := s.Invites.RevokeInvite(ctx, id); err != nil {
 			return err
 		}

@@ -109,7 +109,9 @@ func (g *Gateway) changeProfile(w http.ResponseWriter, r *http.Request, v *visit
 		return in.err
 	}
 	if p.Username != nil {
-		_, err = g.realm.freshUser(ctx, v.identity)
+		if _, err = g.realm.freshUser(ctx, v.identity); err == nil {
+			err = g.countUsername(w, r, v.subject())
+		}
 	} else {
 		_, err = g.realm.presentUser(ctx, v.identity)
 	}

@@ -36,10 +36,27 @@ func (g *Gateway) countMail(w http.ResponseWriter, r *http.Request) error {
 	return g.count(w, r, "mail ", mailsPerClient, mailWindow)
 }
 
+// How often a user may ask for another username. Each that they ever had is kept from all others for good, so that one
+// account could take a whole dictionary.
+const (
+	usernamesPerUser = 10
+	usernameWindow   = 24 * time.Hour
+)
+
+// countUsername counts that a user asks for another username.
+func (g *Gateway) countUsername(w http.ResponseWriter, r *http.Request, userID string) error {
+	return g.countOf(w, r, "username ", userID, usernamesPerUser, usernameWindow)
+}
+
 // count counts a request of a client under a name, and refuses it where it is one too many.
 func (g *Gateway) count(w http.ResponseWriter, r *http.Request, name string, limit int, window time.Duration) error {
+	return g.countOf(w, r, name, clientKey(g.realm.ClientIP(r)), limit, window)
+}
+
+// countOf is count for whoever it is that is counted.
+func (g *Gateway) countOf(w http.ResponseWriter, r *http.Request, name, who string, limit int, window time.Duration) error {
 	now := g.realm.Now()
-	a, err := g.realm.Challenges.Attempts.CountAttempt(r.Context(), name+clientKey(g.realm.ClientIP(r)), window, now)
+	a, err := g.realm.Challenges.Attempts.CountAttempt(r.Context(), name+who, window, now)
 	if err != nil {
 		return fmt.Errorf("gateway: rate limit: %w", err)
 	}

@@ -32,6 +32,9 @@ func (r *Realm) Recover(ctx context.Context, by authcore.Trace, userID, base str
 		return "", time.Time{}, err
 	}
 	err = r.Stores.Transactions.Transact(ctx, func(s authcore.Stores) error {
+		if err := r.stillAdministers(ctx, s, by); err != nil {
+			return err
+		}
 		if _, err := s.Users.User(ctx, userID); err != nil { // deleted since
 			return err
 		}
