@@ -155,20 +155,23 @@ func (r *Realm) fill(id *authcore.Identity, u authcore.User, credentials []authc
 // access answers who a session is and an access token that says so, good on this site and no longer than the session may
 // last at all.
 func (g *Gateway) access(ctx context.Context, s authcore.Session) (*authcore.Identity, string, time.Time, error) {
+	// Both before the account is read, which can take a chain's time: what is taken away from the user meanwhile makes the
+	// token out of date, too.
+	now, from := g.realm.Now(), g.realm.State.outdatedUntil(s.UserID)
 	id, err := g.realm.identityOf(ctx, s)
 	if err != nil {
 		return nil, "", time.Time{}, err
 	}
-	now := g.realm.Now()
 	issuer := *g.realm.issuer
 	issuer.AccessTTL = min(issuer.AccessTTL, s.Until.Sub(now))
 	if issuer.AccessTTL < time.Second { // tokens tell whole seconds
 		return nil, "", time.Time{}, fmt.Errorf("gateway: access token: %w", authcore.ErrSessionNotFound)
 	}
-	// What was taken away from the user in this very second is not in this token, unlike in those issued before.
-	if from := g.realm.State.outdatedUntil(id.Subject); from.After(now) {
-		issuer.Now = func() time.Time { return from }
+	if from.After(now) {
+		// What was taken away from the user in this very second is not in this token, unlike in those issued before.
+		now = from
 	}
+	issuer.Now = func() time.Time { return now }
 	tok, expires, err := issuer.Access(ctx, g.origin.text, g.audience, id)
 	return id, tok, expires, err
 }

@@ -149,7 +149,7 @@ func (g *Gateway) signRecoveryChallenge(w http.ResponseWriter, r *http.Request, 
 		return in.err
 	}
 	account, err := g.realm.wallet.Finish(ctx, wallet.Answer{
-		Origin: g.origin.text, Subject: bound(waiting), Message: message, Signature: signature,
+		Origin: g.origin.text, Subject: bound(waiting), Client: clientKey(g.realm.ClientIP(r)), Message: message, Signature: signature,
 	})
 	if err != nil {
 		return err
@@ -165,7 +165,7 @@ func (g *Gateway) signRecoveryChallenge(w http.ResponseWriter, r *http.Request, 
 	case c.UserID != u.ID:
 		return authcore.ErrCredentialInUse
 	}
-	return g.finishRecovery(w, r, v, u, waiting, c, authcore.MethodUse{Method: authcore.Wallet}, end)
+	return g.finishRecovery(w, r, v, u, waiting, c, authcore.MethodUse{Method: authcore.Wallet, Proof: account.Proof}, end)
 }
 
 func (g *Gateway) finishRecovery(w http.ResponseWriter, r *http.Request, v *visitor, u authcore.User, waiting authcore.Confirmation, c authcore.Credential, use authcore.MethodUse, end ending) error {
