@@ -150,12 +150,21 @@ func writeEvents(out io.Writer, log AuditLog) {
 		if by == e.Subject {
 			by = ""
 		}
-		rows[i] = []string{strconv.FormatInt(e.Number, 10), moment(e.Time), plain(e.Kind), plain(e.Code), plain(e.Subject), plain(by), plain(e.Client), plain(e.Detail)}
+		rows[i] = []string{strconv.FormatInt(e.Number, 10), moment(e.Time), plain(e.Kind), short(plain(e.Code)), plain(e.Subject), plain(by), plain(e.Client), plain(e.Detail)}
 	}
 	table(out, []string{"", "time", "event", "code", "user", "by", "client", "detail"}, rows)
 	if log.Next != 0 {
 		fmt.Fprintf(out, "\nMore: --before %d\n", log.Next)
 	}
+}
+
+// short is a hash by its beginning, as with a configuration: the whole of it would push what follows off the screen, and
+// --json tells it.
+func short(code string) string {
+	if _, err := hex.DecodeString(code); err != nil || len(code) != 64 {
+		return code
+	}
+	return code[:12] + "…"
 }
 
 func auditVerify(to *endpoint) *cobra.Command {

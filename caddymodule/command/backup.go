@@ -40,9 +40,10 @@ whom Caddy runs as, with the environment that its configuration needs.
 
 The file can be read by its owner alone, and appears under its name once it is
 complete and on the disk. It holds the private signing keys: whoever has it can
-sign in as anybody. The file - is standard output, to be encrypted on the way:
-
-    caddy authgate backup - | age -r age1… >authgate.backup.age`,
+sign in as anybody. The file - is standard output, to be encrypted on the way.`,
+		Example: `  caddy authgate backup authgate.backup
+  caddy authgate backup --config Caddyfile --force authgate.backup
+  caddy authgate backup - | age -r age1… >authgate.backup.age`,
 		Args: cobra.ExactArgs(1),
 		RunE: run(func(c *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)

@@ -22,7 +22,8 @@ func told(t *testing.T, address string, args ...string) (out, errs string, err e
 	root := &cobra.Command{Use: "caddy", SilenceUsage: true}
 	authgate := &cobra.Command{Use: "authgate"}
 	to.addFlags(authgate)
-	root.AddCommand(group(authgate, userGroup(to), roleGroup(to), sessionGroup(to), audit(to), explain(to), keysGroup(to), status(to), recovery{to: to}.invite(), recoverUser(to), dashboard(), alerts()))
+	members(authgate, to, nil)
+	root.AddCommand(authgate)
 	var stdout, stderr bytes.Buffer
 	root.SetOut(&stdout)
 	root.SetErr(&stderr)

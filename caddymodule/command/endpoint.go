@@ -144,7 +144,9 @@ func refused(response *http.Response, text []byte) error {
 	if response.StatusCode == http.StatusNotFound {
 		return errNotThere
 	}
-	return errors.New(plain(told.Error))
+	// Where in the program it happened is for logs.
+	words := strings.TrimPrefix(strings.TrimPrefix(told.Error, "gateway: "), "operator: ")
+	return errors.New(plain(words))
 }
 
 // errNotThere says that what the question names is not there.

@@ -85,7 +85,7 @@ rules that ask for evidence.`,
 			var did Explained
 			err := to.ask(c, ExplainPath, q, &did)
 			if errors.Is(err, errNotThere) {
-				return &failure{exitNoSuchUser, fmt.Errorf("no account has the id, username, confirmed e-mail address or wallet %q", q.User)}
+				return noSuchUser(q.User)
 			}
 			if err != nil {
 				return err

@@ -27,18 +27,17 @@ func (r recovery) migrate() *cobra.Command {
 		Short: "Copies everything from one store into another, while Caddy is down",
 		Long: `
 Copies everything in the store that one configuration names into the store that
-another one names, which must be empty; from SQLite to PostgreSQL, say:
-
-    cp Caddyfile Caddyfile.new      # and write there: store postgres {env.DSN}
-    systemctl stop caddy
-    caddy authgate migrate --from Caddyfile --to Caddyfile.new
-    mv Caddyfile.new Caddyfile
-    systemctl start caddy
+another one names, which must be empty; from SQLite to PostgreSQL, say.
 
 Both stores are opened as Caddy would open them, so passwords stay in the
 environment or in files and are no arguments. Do this as the user whom Caddy
 runs as. All is copied or nothing, and every row is read back and compared before
 it counts. The old store stays as it is.`,
+		Example: `  cp Caddyfile Caddyfile.new      # and write there: store postgres {env.DSN}
+  systemctl stop caddy
+  caddy authgate migrate --from Caddyfile --to Caddyfile.new
+  mv Caddyfile.new Caddyfile
+  systemctl start caddy`,
 		Args: cobra.NoArgs,
 		RunE: run(func(c *cobra.Command, _ []string) error {
 			if from.File == "" || to.File == "" {

@@ -25,10 +25,18 @@ reached.`,
 		CobraFunc: func(c *cobra.Command) {
 			to := new(endpoint)
 			to.addFlags(c)
-			recovery := recovery{to, backups}
-			group(c, userGroup(to), roleGroup(to), sessionGroup(to), audit(to), explain(to), keysGroup(to), status(to), dashboard(), alerts(), recovery.invite(), recoverUser(to), recovery.backup(), recovery.restore(), recovery.migrate())
+			members(c, to, backups)
 		},
 	})
+}
+
+// members adds all commands.
+func members(c *cobra.Command, to *endpoint, backups Backups) {
+	recovery := recovery{to, backups}
+	group(
+		c, userGroup(to), roleGroup(to), sessionGroup(to), audit(to), explain(to), keysGroup(to), status(to), dashboard(), alerts(),
+		recovery.invite(), recoverUser(to), recovery.backup(), recovery.restore(), recovery.migrate(),
+	)
 }
 
 // group makes a command of commands: alone it shows its help, and what it does not know is an error.

@@ -34,6 +34,8 @@ configuration needs. Everything is as it was when the backup was taken: who had
 signed out since, or had changed the password, has not any more.
 
 The file - is standard input.`,
+		Example: `  caddy authgate restore --config Caddyfile authgate.backup
+  age -d -i key.txt authgate.backup.age | caddy authgate restore --config Caddyfile -`,
 		Args: cobra.ExactArgs(1),
 		RunE: run(func(c *cobra.Command, args []string) error {
 			config := Configuration{r.to.config, r.to.adapter}

@@ -38,11 +38,16 @@ func fields(out io.Writer, pairs ...string) {
 
 // table writes rows under their headings.
 func table(out io.Writer, headings []string, rows [][]string) {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	var text strings.Builder
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, row := range append([][]string{headings}, rows...) {
-		fmt.Fprintln(table, strings.TrimRight(strings.Join(row, "\t"), "\t"))
+		// Also the last cell ends with a tab: what does not, and all cells that a row lacks, make no column.
+		fmt.Fprintln(table, strings.Join(row, "\t")+"\t")
 	}
 	table.Flush()
+	for line := range strings.Lines(text.String()) {
+		fmt.Fprintln(out, strings.TrimRight(line, " \n"))
+	}
 }
 
 // plain is a text that steers no terminal: names are chosen by whoever signs up, and an escape sequence in one could hide

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,7 +36,9 @@ func status(to *endpoint) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Tells how stores, keys and clocks do; exits with 1 where sign-ins cannot work",
-		Args:  cobra.NoArgs,
+		Example: `  caddy authgate status
+  caddy authgate status --json`,
+		Args: cobra.NoArgs,
 		RunE: run(func(c *cobra.Command, _ []string) error {
 			var s Status
 			if err := to.ask(c, StatusPath, struct{}{}, &s); err != nil {
@@ -55,16 +56,15 @@ func status(to *endpoint) *cobra.Command {
 }
 
 func writeStatus(out io.Writer, s Status) {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "PART\tSTATE\tTOOK\tDETAIL")
-	for _, p := range s.Parts {
+	rows := make([][]string, len(s.Parts))
+	for i, p := range s.Parts {
 		took := ""
 		if p.State != "off" {
 			took = time.Duration(p.Seconds * float64(time.Second)).Round(10 * time.Microsecond).String()
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", plain(p.Name), plain(p.State), took, plain(p.Detail))
+		rows[i] = []string{plain(p.Name), plain(p.State), took, plain(p.Detail)}
 	}
-	table.Flush()
+	table(out, []string{"part", "state", "took", "detail"}, rows)
 	ready := "yes"
 	switch {
 	case s.Leaving:

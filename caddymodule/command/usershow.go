@@ -13,7 +13,9 @@ func userShow(to *endpoint) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show <user>",
 		Short: "Shows an account: who it is, how it signs in, whether it is suspended",
-		Args:  cobra.ExactArgs(1), ValidArgsFunction: to.completeUser,
+		Example: `  caddy authgate user show alice@example.com
+  caddy authgate user show 0x52908400098527886E0F7030069857D2E4169EE7 --json`,
+		Args: cobra.ExactArgs(1), ValidArgsFunction: to.completeUser,
 		RunE: run(func(c *cobra.Command, args []string) error {
 			var u User
 			if err := to.askAboutUser(c, UserShowPath, args[0], &u); err != nil {

@@ -20,9 +20,10 @@ type UserUnlocked struct {
 
 func userUnlock(to *endpoint) *cobra.Command {
 	return &cobra.Command{
-		Use:   "unlock <user>",
-		Short: "Lifts the suspension of password sign-in after too many failures",
-		Args:  cobra.ExactArgs(1), ValidArgsFunction: to.completeUser,
+		Use:     "unlock <user>",
+		Short:   "Lifts the suspension of password sign-in after too many failures",
+		Example: `  caddy authgate user unlock alice@example.com`,
+		Args:    cobra.ExactArgs(1), ValidArgsFunction: to.completeUser,
 		RunE: run(func(c *cobra.Command, args []string) error {
 			var did UserUnlocked
 			if err := to.askAboutUser(c, UserUnlockPath, args[0], &did); err != nil {

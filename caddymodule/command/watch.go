@@ -16,11 +16,12 @@ var (
 )
 
 // printed is a command that prints what is in the program.
-func printed(use, short, text string) *cobra.Command {
+func printed(use, short, example, text string) *cobra.Command {
 	return &cobra.Command{
-		Use:   use,
-		Short: short,
-		Args:  cobra.NoArgs,
+		Use:     use,
+		Short:   short,
+		Example: example,
+		Args:    cobra.NoArgs,
 		RunE: run(func(c *cobra.Command, _ []string) error {
 			_, err := io.WriteString(c.OutOrStdout(), text)
 			return err
@@ -29,9 +30,9 @@ func printed(use, short, text string) *cobra.Command {
 }
 
 func dashboard() *cobra.Command {
-	return printed("dashboard", "Prints a dashboard for Grafana", Dashboard)
+	return printed("dashboard", "Prints a dashboard for Grafana", `  caddy authgate dashboard >authgate-dashboard.json`, Dashboard)
 }
 
 func alerts() *cobra.Command {
-	return printed("alerts", "Prints alert rules for Prometheus", Alerts)
+	return printed("alerts", "Prints alert rules for Prometheus", `  caddy authgate alerts >/etc/prometheus/rules/authgate.yml`, Alerts)
 }
