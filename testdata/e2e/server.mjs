@@ -22,9 +22,9 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '.
 // { method, url, headers }. Options: global and site are further lines of the two authgate blocks of the Caddyfile; with
 // example it is Caddyfile.example, on other ports, with its own backend. hosts are names of further sites, each
 // https://<host>; with the switches a Chromium finds them and believes their certificate. registration is who may open
-// an account, env further variables of its environment. What X-Forwarded-For says is believed, so that a test can be as many
+// an account, env further variables of its environment, backup a file to fill the store with before it starts. What X-Forwarded-For says is believed, so that a test can be as many
 // clients as it needs.
-export async function start({ global = '', site = '', hosts = [], registration = 'open', env = {}, example = false } = {}) {
+export async function start({ global = '', site = '', hosts = [], registration = 'open', env = {}, example = false, backup } = {}) {
 	if (process.env.AUTHGATE_URL && !example) {
 		return { origin: new URL(process.env.AUTHGATE_URL).origin, seen: [], log: () => '', stop: async () => {} };
 	}
@@ -43,8 +43,12 @@ export async function start({ global = '', site = '', hosts = [], registration =
 	] : [];
 	await writeFile(path.join(dir, 'Caddyfile'), config);
 
+	const environment = { ...process.env, XDG_DATA_HOME: path.join(dir, 'data'), XDG_CONFIG_HOME: path.join(dir, 'config'), ...env };
+	if (backup) {
+		await promisify(execFile)(binary, ['authgate', 'restore', backup, '--config', path.join(dir, 'Caddyfile')], { env: environment });
+	}
 	const caddy = spawn(binary, ['run', '--config', path.join(dir, 'Caddyfile'), '--adapter', 'caddyfile'], {
-		env: { ...process.env, XDG_DATA_HOME: path.join(dir, 'data'), XDG_CONFIG_HOME: path.join(dir, 'config'), ...env },
+		env: environment,
 		stdio: ['ignore', 'pipe', 'pipe'],
 	});
 	let output = '';
