@@ -30,6 +30,17 @@ func (o *office) adminRoutes() (all [][2]string) {
 	return all
 }
 
+// closed checks that a route lets nobody in: pages send who is signed out to sign in.
+func (a answer) closed(status int, code string) {
+	a.t.Helper()
+	if status == http.StatusUnauthorized && a.Code == http.StatusFound && strings.HasPrefix(a.Header().Get("Location"), "/auth/sign-in?") {
+		return
+	}
+	if a.Code != status || !strings.Contains(a.Body.String(), code) {
+		a.t.Errorf("answered %d %s, want %d %s", a.Code, a.Body, status, code)
+	}
+}
+
 // looks are routes of administration that change nothing although they are posted.
 var looks = []string{"admin/explain"}
 
@@ -44,8 +55,8 @@ func TestNoRouteOfAdministrationIsLeftOpen(t *testing.T) {
 	cookie := o.signInCookie(o.boss)
 	for _, one := range routes {
 		method, sub := one[0], one[1]
-		o.do(method, sub, `{}`).refused(401, "unauthenticated")
-		o.do(method, sub, `{}`, o.asOther...).refused(403, "forbidden")
+		o.do(method, sub, `{}`).closed(401, "unauthenticated")
+		o.do(method, sub, `{}`, o.asOther...).closed(403, "forbidden")
 		if method != "GET" {
 			o.do(method, sub, `{}`, append(slices.Clone(cookie), "Origin", "https://evil.example")...).refused(403, "cross_origin")
 			o.do(method, sub, `{}`, append(slices.Clone(cookie), "Sec-Fetch-Site", "same-site")...).refused(403, "cross_origin")
