@@ -2,9 +2,9 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -20,32 +20,59 @@ var errFormType = &Error{Status: http.StatusUnsupportedMediaType, Code: "unsuppo
 // formFields are the fields that forms have; others are not passed on.
 var formFields = []string{"email", "password", "name"}
 
-// form is what serves a form that is sent to the page with this name: do, as if it had been sent as JSON. It ends with 303
-// to where the user wanted to go, or with the page once more: with what is wrong, or, where do sends a mail, with that.
-func (g *Gateway) form(name string, do serve) serve {
+// form is what serves a form that is sent to the page with this name, as if it had been sent as JSON; guard is what stands
+// before that, and before anything is read. It ends with 303 to where the user wanted to go, or with the page once more:
+// with what is wrong, or, where a mail is sent, with that.
+func (g *Gateway) form(name string, guard func(serve) serve) serve {
 	return func(w http.ResponseWriter, r *http.Request, v *visitor) error {
-		fields, err := g.readForm(w, r)
-		if err != nil {
-			return err
-		}
-		p := g.page(name, http.StatusOK, v.identity)
-		p.ReturnTo, p.Email = g.safeReturn(fields["return_to"]), fields["email"]
-		err = do(&unwritten{ResponseWriter: w, to: &p}, asJSON(r, fields), v)
-		switch e := (*Error)(nil); {
+		var p *Page // once the form was read
+		err := guard(func(w http.ResponseWriter, r *http.Request, v *visitor) error {
+			fields, err := g.readForm(w, r)
+			if err != nil {
+				return err
+			}
+			of := g.page(name, http.StatusOK, v.identity)
+			of.ReturnTo, of.Email = g.safeReturn(fields["return_to"]), fields["email"]
+			p = &of
+			return g.asked(name, fields, v)(&unwritten{ResponseWriter: w, to: p}, asJSON(r, fields), v)
+		})(w, r, v)
+		switch {
 		case err == nil && p.Sent:
-			return g.servePage(w, r, p)
+			return g.servePage(w, r, *p)
 		case err == nil:
 			w.Header()["Location"] = []string{p.ReturnTo}
 			w.WriteHeader(http.StatusSeeOther)
 			return nil
-		case errors.As(asError(err), &e) && concernsForm(e):
-			g.logError(r, e, g.realm.RequestID(r))
-			p.Status, p.Problem = e.Status, e
-			g.setErrorHeaders(w.Header(), e)
-			return g.servePage(w, r, p)
+		case p == nil:
+			return err
 		}
-		return err
+		e := asError(err)
+		if !concernsForm(e) {
+			return err
+		}
+		g.logError(r, e, g.realm.RequestID(r))
+		p.Status, p.Problem = e.Status, e
+		g.setErrorHeaders(w.Header(), e)
+		return g.servePage(w, r, *p)
 	}
+}
+
+// asked answers what does what the form of a page asks for. Who confirms a sign-in is named by the form, as the page named
+// them: by now somebody else may be signed in, or nobody, and then it is a sign-in of whom it names.
+func (g *Gateway) asked(name string, fields map[string]string, v *visitor) serve {
+	switch name {
+	case "register":
+		return g.registerPassword
+	case "forgot":
+		return g.forgotPassword
+	}
+	if fields["email"] == "" {
+		fields["email"] = fields["username"]
+		if id := v.identity; id != nil && fields["username"] == cmp.Or(id.Email, id.Username) {
+			return g.stepUpPassword
+		}
+	}
+	return g.signInPassword
 }
 
 // concernsForm reports whether a refusal is about what was entered, so that the form is shown once more.
@@ -62,7 +89,7 @@ func (g *Gateway) readForm(w http.ResponseWriter, r *http.Request) (map[string]s
 	if !isKind(r.Header["Content-Type"], "application/x-www-form-urlencoded") || !g.isNavigation(r) {
 		return nil, errFormType
 	}
-	if r.Header["Origin"] == nil && !slices.Contains(r.Header["Sec-Fetch-Site"], "same-origin") {
+	if !namesSender(r) {
 		return nil, errCrossSite
 	}
 	b, err := readBody(w, r)
@@ -76,6 +103,12 @@ func (g *Gateway) readForm(w http.ResponseWriter, r *http.Request) (map[string]s
 	return fields, nil
 }
 
+// namesSender reports whether the browser says of which origin the page is that sent a form; checkSender has seen to it
+// that it is this one.
+func namesSender(r *http.Request) bool {
+	return r.Header["Origin"] != nil || slices.Contains(r.Header["Sec-Fetch-Site"], "same-origin")
+}
+
 // parseForm answers the fields of a form that have a value (application/x-www-form-urlencoded, WHATWG URL section 5). No
 // field may be there twice: which one counts would be anybody's guess.
 func parseForm(body string) (map[string]string, error) {
@@ -87,7 +120,7 @@ func parseForm(body string) (map[string]string, error) {
 	for name, all := range values {
 		switch {
 		case len(all) > 1:
-			return nil, fmt.Errorf("gateway: form: a field is there twice")
+			return nil, errors.New("gateway: form: a field is there twice")
 		case !utf8.ValidString(all[0]):
 			return nil, errors.New("gateway: form: not UTF-8")
 		case all[0] != "":

@@ -112,11 +112,10 @@ func (g *Gateway) addPages(routes map[string]route) {
 		routes[name] = route{get: g.showPage(name)}
 	}
 	if slices.Contains(g.site.Methods, authcore.Password) {
-		in := g.observed(authcore.Password, g.limited(g.signInPassword))
-		stepUp := g.observed(authcore.Password, g.limited(g.stepUpPassword))
-		routes["sign-in"] = route{get: g.showPage("sign-in"), post: g.form("sign-in", either(stepUp, in))}
-		routes["register"] = route{get: g.showPage("register"), post: g.form("register", g.limited(g.registerPassword))}
-		routes["forgot"] = route{get: g.showPage("forgot"), post: g.form("forgot", g.limited(g.forgotPassword))}
+		in := func(do serve) serve { return g.observed(authcore.Password, g.limited(do)) }
+		routes["sign-in"] = route{get: g.showPage("sign-in"), post: g.form("sign-in", in)}
+		routes["register"] = route{get: g.showPage("register"), post: g.form("register", g.limited)}
+		routes["forgot"] = route{get: g.showPage("forgot"), post: g.form("forgot", g.limited)}
 	}
 	routes["account"] = route{get: g.showAccount}
 	routes["assets/*"] = route{get: g.showAsset}

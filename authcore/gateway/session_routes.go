@@ -78,6 +78,11 @@ func (g *Gateway) sessionsFor(r *http.Request, v *visitor) *session.Sessions {
 // signOut is POST sign-out. It has no body to read. Where the store is down the browser forgets its cookie all the same,
 // but the session lives on, and that is told.
 func (g *Gateway) signOut(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	// Where any page may have sent the form, the answer must not even clear the cookie, which the request need not carry.
+	asForm := g.isNavigation(r)
+	if asForm && !namesSender(r) {
+		return errCrossSite
+	}
 	if v.via != byBearer {
 		replaceCookie(w.Header(), g.clearCookie())
 	}
@@ -91,7 +96,7 @@ func (g *Gateway) signOut(w http.ResponseWriter, r *http.Request, v *visitor) er
 			return err
 		}
 	}
-	if g.isNavigation(r) { // a form, without JavaScript
+	if asForm {
 		to := g.site.Path + "/sign-in?return_to=" + url.QueryEscape(g.safeReturn(r.URL.Query().Get("return_to"))) + "#signed-out"
 		w.Header()["Location"] = []string{to}
 		w.WriteHeader(http.StatusSeeOther)
