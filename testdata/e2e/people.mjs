@@ -74,10 +74,11 @@ export function look(states, play) {
 	for (const [name, state] of Object.entries(states)) {
 		for (const [size, device] of [['1280', desktop], ['390', phone]]) {
 			test(`${name} at ${size} px is sound`, () => play(device, state, async (page) => {
-				for (const colorScheme of ['light', 'dark']) {
+				// What is dark differs in its colours alone.
+				for (const [colorScheme, rules] of [['light'], ['dark', ['color-contrast']]]) {
 					await page.emulateMedia({ colorScheme });
 					await photograph(page, `${name}-${size}-${colorScheme}.png`);
-					assert.deepEqual(await unsound(page), [], colorScheme);
+					assert.deepEqual(await unsound(page, rules), [], colorScheme);
 				}
 				assert.deepEqual(await page.evaluate(() => [...document.querySelectorAll('button, a, input')]
 					.filter((el) => el.offsetParent && el.offsetHeight < 44).map((el) => el.textContent || el.name)), [], 'too small to touch');
