@@ -109,6 +109,9 @@ func TestRecoverWithAPassword(t *testing.T) {
 	h.do("GET", "session", "", old.bearer()...).refused(401, "unauthenticated")
 	h.knock(alice, alicesPassword, "").refused(401, "invalid_credentials")
 	h.knock(alice, newPassword, "").ok(&v)
+	if got := h.logged(authcore.EventRecoveryUsed); !slices.Equal(got, []string{"recovery_used password"}) {
+		t.Errorf("the audit log tells %q", got)
+	}
 	// A link that was mailed before is good no more.
 	h.reset(reset, bobsPassword, "").refused(404, "key_not_found")
 	h.do("POST", "recover/password", fmt.Sprintf(`{"key":%q,"password":%q}`, key, bobsPassword)).refused(404, "key_not_found")

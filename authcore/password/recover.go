@@ -116,9 +116,17 @@ func (p *Passwords) Recover(ctx context.Context, r Resetting) (userID string, en
 	if err := p.Attempts.ClearAttempts(ctx, accountKey(a.user.ID)); err != nil {
 		return "", nil, storeError("clear attempts", err)
 	}
-	ended, err = p.setPassword(ctx, a.user, "", r.Password, "recover", r.By, func(s authcore.Stores, now time.Time) error {
-		_, err := s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmRecovery, keyHash, now)
-		return err
+	by := r.By
+	by.Actor = a.user.ID
+	used, err := p.event(authcore.EventRecoveryUsed, string(authcore.Password), a.user.ID, by, "")
+	if err != nil {
+		return "", nil, err
+	}
+	ended, err = p.setPassword(ctx, a.user, "", r.Password, "recover", by, func(s authcore.Stores, now time.Time) error {
+		if _, err := s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmRecovery, keyHash, now); err != nil {
+			return err
+		}
+		return s.Events.AddEvent(ctx, used)
 	})
 	return a.user.ID, ended, err
 }
