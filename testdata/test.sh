@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly gofumpt=mvdan.cc/gofumpt@v0.12.0
 readonly staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.8.2
 readonly node_major=20 node_version=20.20.2 # the oldest that the suite runs on; what is fetched where Debian's is older
-readonly fuzz_time=${FUZZ_TIME:-2s}
+readonly fuzz_time=${FUZZ_TIME:-1s}
 
 readonly cache=$PWD/.cache
 readonly bin=$cache/bin counts=$cache/counts
@@ -145,10 +145,10 @@ fuzz() {
 	done < <(grep -rn '^func Fuzz' --include='*_test.go' authcore caddymodule)
 }
 
-# end_to_end runs the Node suites one after the other against the built binary: the API by viem, the pages in Chromium.
+# end_to_end runs the Node suites, two files at a time, against the built binary: the API by viem, the pages in Chromium.
 end_to_end() {
 	local report=$cache/node.tap status=0
-	AUTHGATE_BINARY=$cache/caddy node --test --test-concurrency=1 --test-timeout=1500000 \
+	AUTHGATE_BINARY=$cache/caddy node --test --test-concurrency=2 --test-timeout=1500000 \
 		--test-reporter=spec --test-reporter-destination=stdout \
 		--test-reporter=tap --test-reporter-destination="$report" testdata/e2e/*.test.mjs || status=$?
 	awk '$1 == "#" { n[$2] = $3 } END { print n["pass"] + 0, n["fail"] + n["cancelled"] + 0 }' "$report" >>"$counts"
