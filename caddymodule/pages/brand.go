@@ -52,6 +52,9 @@ type logo struct {
 
 const logoHeight = 32
 
+// maxSide is how wide or high a logo may be in its own units.
+const maxSide = 1 << 20
+
 // newLogo checks a logo and finds its size, so that the page need not move when it is there.
 func newLogo(data []byte) (*logo, error) {
 	if len(data) > MaxLogo {
@@ -71,10 +74,11 @@ func newLogo(data []byte) (*logo, error) {
 		}
 		l.file = "logo.svg"
 	}
-	if !(w > 0 && h > 0 && w <= 8*h && h <= 4*w) {
+	// So that no number in it overflows, or is none.
+	if !(w > 0 && h > 0 && w <= maxSide && h <= maxSide && w <= 8*h && h <= 4*w) {
 		return nil, fmt.Errorf("the logo is %g by %g; it may be up to 8 times as wide as high, or 4 times as high as wide", w, h)
 	}
-	l.width = max(1, int(logoHeight*w/h+.5))
+	l.width = max(1, int(logoHeight*(w/h)+.5))
 	return l, nil
 }
 
@@ -234,7 +238,7 @@ func (b Brand) style(sheet string) (string, error) {
 		{"accent", "accent", "sheet", "#ffffff", b.Accent},
 		{"background", "ground", "ink", "#000000", b.Background},
 	} {
-		if c.Light == "" {
+		if c.Colour == (Colour{}) {
 			continue
 		}
 		if c.Dark == "" {
