@@ -74,7 +74,7 @@ func operate[Question, Answer any](do func(context.Context, *gateway.Realm, Ques
 		defer cancel()
 		answer, err := do(ctx, realm, question)
 		if err != nil {
-			return caddy.APIError{HTTPStatus: operateStatus(err), Err: err}
+			return caddy.APIError{HTTPStatus: operateStatus(err), Err: advised(err)}
 		}
 		w.Header().Set("Content-Type", "application/json")
 		return json.NewEncoder(w).Encode(answer)
@@ -107,6 +107,17 @@ func runningApp() (*App, error) {
 		return nil, err
 	}
 	return app.(*App), nil
+}
+
+// advised adds what an operator can do.
+func advised(err error) error {
+	switch {
+	case errors.Is(err, gateway.ErrLastAdministrator):
+		return fmt.Errorf("%w; --force does it all the same", gateway.ErrLastAdministrator)
+	case errors.Is(err, gateway.ErrGranted):
+		return fmt.Errorf("%w; take it away there", gateway.ErrGranted)
+	}
+	return err
 }
 
 // operateStatus tells commands what kind of error it is.

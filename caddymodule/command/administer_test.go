@@ -86,6 +86,22 @@ func TestSessionEnd(t *testing.T) {
 	}
 }
 
+// What browsers say of themselves is as long as two lines.
+func TestSessionListFitsTheScreen(t *testing.T) {
+	const browser = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+	list := `{"user":{"username":"alice"},"sessions":[{"id":"nZ9Rg4jgeGhgGYXbzlq1Mw","last_seen":"2026-01-02T03:04:05Z","user_agent":"` + browser + `"}]}`
+	out, _, _, err := administered(t, list, "session", "list", "alice")
+	if want := "nZ9Rg4jgeGhgGYXbzlq1Mw  2026-01-02 03:04:05 UTC  Mozilla/5.0 (X11; Linux x86_64) AppleWe…\n"; err != nil || !strings.HasSuffix(out, want) {
+		t.Errorf("%v %q", err, out)
+	}
+	if out, _, _, err = administered(t, list, "session", "list", "alice", "--json"); err != nil || !strings.Contains(out, browser) {
+		t.Errorf("%v %s", err, out)
+	}
+	if out, _, _, err = administered(t, `{"user":{"username":"alice"}}`, "session", "list", "alice"); err != nil || out != "alice is not signed in anywhere.\n" {
+		t.Errorf("%v %s", err, out)
+	}
+}
+
 func TestWhen(t *testing.T) {
 	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	for text, want := range map[string]time.Time{
@@ -181,6 +197,10 @@ func TestUserList(t *testing.T) {
 	if _, _, asked, err = administered(t, list, "user", "list", "--enabled"); err != nil || asked.asked != `{"disabled":false,"limit":50}` {
 		t.Errorf("%v, asked %s", err, asked.asked)
 	}
+	// Nothing takes room that says nothing.
+	if out, _, _, err = administered(t, `{"users":[{"username":"alice"}],"total":1}`, "user", "list"); err != nil || out != "username\nalice\n\n1 of 1 users\n" {
+		t.Errorf("%v %q", err, out)
+	}
 	if out, _, _, err = administered(t, `{"users":[]}`, "user", "list"); err != nil || out != "Nobody.\n" {
 		t.Errorf("%v %s", err, out)
 	}
@@ -231,7 +251,7 @@ func TestUserChanges(t *testing.T) {
 
 // Where in the program something failed is nothing that helps who reads it.
 func TestRefusalsAreInPlainWords(t *testing.T) {
-	server := httptest.NewServer(&admin{status: 409, body: `{"error":"gateway: operator: the name stands for several accounts: u1, u2"}`})
+	server := httptest.NewServer(&admin{status: 409, body: `{"error":"gateway: the name stands for several accounts: u1, u2"}`})
 	defer server.Close()
 	_, errs, err := told(t, strings.TrimPrefix(server.URL, "http://"), "user", "show", "alice")
 	if code(err) != 1 || errs != "Error: the name stands for several accounts: u1, u2\n" {

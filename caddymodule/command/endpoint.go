@@ -145,8 +145,7 @@ func refused(response *http.Response, text []byte) error {
 		return errNotThere
 	}
 	// Where in the program it happened is for logs.
-	words := strings.TrimPrefix(strings.TrimPrefix(told.Error, "gateway: "), "operator: ")
-	return errors.New(plain(words))
+	return errors.New(plain(strings.TrimPrefix(told.Error, "gateway: ")))
 }
 
 // errNotThere says that what the question names is not there.

@@ -66,7 +66,7 @@ func sessionList(to *endpoint) *cobra.Command {
 				}
 				rows := make([][]string, len(list.Sessions))
 				for i, s := range list.Sessions {
-					rows[i] = []string{plain(s.ID), plain(s.Origin), moment(s.LastSeen), moment(s.Expires), plain(s.ClientIP), plainList(s.Methods), plain(s.UserAgent)}
+					rows[i] = []string{plain(s.ID), plain(s.Origin), moment(s.LastSeen), moment(s.Expires), plain(s.ClientIP), plainList(s.Methods), clip(plain(s.UserAgent))}
 				}
 				table(out, []string{"id", "site", "last seen", "expires", "client", "signed in with", "browser or program"}, rows)
 			})

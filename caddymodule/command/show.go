@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -36,13 +37,21 @@ func fields(out io.Writer, pairs ...string) {
 	table.Flush()
 }
 
-// table writes rows under their headings.
+// table writes rows under their headings, without the columns in which nothing stands: screens are narrow.
 func table(out io.Writer, headings []string, rows [][]string) {
+	filled := func(cells []string) (kept []string) {
+		for i, cell := range cells {
+			if slices.ContainsFunc(rows, func(row []string) bool { return row[i] != "" }) {
+				kept = append(kept, cell)
+			}
+		}
+		return kept
+	}
 	var text strings.Builder
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, row := range append([][]string{headings}, rows...) {
 		// Also the last cell ends with a tab: what does not, and all cells that a row lacks, make no column.
-		fmt.Fprintln(table, strings.Join(row, "\t")+"\t")
+		fmt.Fprintln(table, strings.Join(filled(row), "\t")+"\t")
 	}
 	table.Flush()
 	for line := range strings.Lines(text.String()) {
@@ -55,6 +64,15 @@ func table(out io.Writer, headings []string, rows [][]string) {
 func plain(s string) string {
 	if strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) }) {
 		return strconv.QuoteToGraphic(s)
+	}
+	return s
+}
+
+// clip is the beginning of a text that may be long, where a line has room for that only; --json tells all of it.
+func clip(s string) string {
+	const room = 40
+	if runes := []rune(s); len(runes) > room {
+		return string(runes[:room-1]) + "…"
 	}
 	return s
 }
