@@ -29,7 +29,7 @@ type setup struct {
 	admin    string // address of the admin endpoint; default: the gate's admin port
 	// grantless leaves out the line that grants the wallet "admin" the role of that name.
 	grantless bool
-	env      []string
+	env       []string
 }
 
 const defaultRules = `
