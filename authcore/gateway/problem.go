@@ -181,7 +181,9 @@ func (g *Gateway) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 	if g.site.Pages != nil && g.isNavigation(r) {
 		p := g.page("error", e.Status, e.identity)
 		p.ReturnTo, p.Problem, p.RequestID = g.safeReturn(g.realm.RequestURI(r)), e, id
-		w.Header()["X-Request-Id"] = []string{id} // for access logs
+		if id != "" {
+			w.Header()["X-Request-Id"] = []string{id} // for access logs
+		}
 		err := g.site.Pages.ServePage(w, r, p)
 		if err == nil {
 			return
