@@ -59,7 +59,7 @@ export async function assertSoon(check) {
 		try {
 			return await check();
 		} catch (error) {
-			if (i === 40) {
+			if (i === 1200) { // a minute at least
 				throw error;
 			}
 			await new Promise((resolve) => setTimeout(resolve, 50));

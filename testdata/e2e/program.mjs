@@ -1,8 +1,7 @@
 // A web application that has pages of its own: it asks the gateway by its JSON routes, and the browser for passkeys.
 import assert from 'node:assert/strict';
 
-// program runs in the page, before its scripts. What the browser does not answer in twelve seconds it does not answer at
-// all.
+// program runs in the page, before its scripts. What the browser does not answer in a minute it does not answer at all.
 export function program() {
 	window.program = {
 		async send(method, route, body) {
@@ -12,7 +11,7 @@ export function program() {
 			return { status: response.status, body: await response.json().catch(() => null) };
 		},
 		async ask(what, options, beside) {
-			const never = new Promise((resolve) => setTimeout(resolve, 12_000, { error: 'no answer' }));
+			const never = new Promise((resolve) => setTimeout(resolve, 60_000, { error: 'no answer' }));
 			const answer = async () => {
 				try {
 					const publicKey = PublicKeyCredential[what === 'create' ? 'parseCreationOptionsFromJSON' : 'parseRequestOptionsFromJSON'](options);

@@ -160,7 +160,7 @@ async function freePorts(n) {
 }
 
 async function ready(url, exitCode) {
-	const deadline = Date.now() + 30_000;
+	const deadline = Date.now() + 120_000; // a machine may have much else to do
 	let last = 'no answer';
 	while (Date.now() < deadline) {
 		if (exitCode() !== null) {
@@ -177,5 +177,5 @@ async function ready(url, exitCode) {
 		}
 		await new Promise((resolve) => setTimeout(resolve, 50));
 	}
-	throw new Error(`not ready after 30 s: ${last}`);
+	throw new Error(`not ready after 120 s: ${last}`);
 }
