@@ -204,3 +204,38 @@ func TestImportsRefuse(t *testing.T) {
 		})
 	}
 }
+
+// Nonces, keys and secrets that can be predicted are worth nothing: package math/rand only spreads retries over time, in the
+// files named here, and what they draw from it is a duration.
+func TestPredictableRandomnessOnlySpreadsRetries(t *testing.T) {
+	spread := []string{
+		"authcore/mail/worker.go", "authcore/wallet/breaker.go", "authcore/store/redisstore/breaker.go", "authcore/store/redisstore/notices.go",
+		"authcore/store/sqlstore/run.go", "authcore/store/sqlstore/notices.go", "authcore/store/storetest/scale.go", // a test
+	}
+	seen := 0
+	for _, root := range []string{"authcore", "caddymodule"} {
+		err := filepath.WalkDir(filepath.Join("..", root), func(file string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+				return err
+			}
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+			if err != nil {
+				return err
+			}
+			seen++
+			for _, i := range parsed.Imports {
+				name := strings.TrimPrefix(filepath.ToSlash(file), "../")
+				if strings.Contains(i.Path.Value, `"math/rand`) && !slices.Contains(spread, name) {
+					t.Errorf("%s imports %s", name, i.Path.Value)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if seen < 100 {
+		t.Fatalf("saw only %d files", seen)
+	}
+}

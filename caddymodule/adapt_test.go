@@ -54,6 +54,18 @@ func TestCaddyfileAdapt(t *testing.T) {
 	}
 }
 
+// Where a file should be named and the name is empty, that is an error of the line, not a panic later.
+func TestEmptyFileNamesAreErrors(t *testing.T) {
+	for _, option := range []string{
+		"brand {\n\t\tlogo \"\"\n\t}", "challenge_store redis redis://localhost {\n\t\tca \"\"\n\t}",
+		"mail {\n\t\tfrom a@example.com\n\t\tsmtp localhost:25\n\t\ttemplates \"\"\n\t}", "store sqlite \"\"",
+	} {
+		if got := adapted("{\n\tauthgate {\n\t" + option + "\n\t}\n}\n"); !strings.Contains(got, "Caddyfile:") || strings.HasPrefix(got, "{") {
+			t.Errorf("%s: %s", option, got)
+		}
+	}
+}
+
 // adapted is the JSON, or the error, that a Caddyfile becomes.
 func adapted(in string) string {
 	out, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(in), nil)
