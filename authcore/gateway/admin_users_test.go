@@ -290,7 +290,7 @@ func TestUserIsShown(t *testing.T) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	if got := strings.Join(names, " "); got != "created credentials disabled email granted id last_seen methods name roles sessions username" {
+	if got := strings.Join(names, " "); got != "chain_roles created credentials disabled email granted id last_seen methods name roles sessions username" {
 		t.Error(got)
 	}
 	for _, id := range []string{"nobody", "%00", "..%2F", "*", strings.Repeat("x", 1000)} {
