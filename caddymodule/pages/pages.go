@@ -70,6 +70,12 @@ var texts = map[string][]string{
 	"invite":   {"common", "passkey", "wallet", "password", "new-account", "invite"},
 	"recover":  {"common", "passkey", "wallet", "password", "mailed-link", "recover"},
 	"error":    {"error"},
+
+	"admin":             {"common", "administration", "admin"},
+	"admin-user":        {"common", "passkey", "wallet", "password", "confirm", "administration", "administering", "admin-user"},
+	"admin-invitations": {"common", "passkey", "wallet", "password", "confirm", "administration", "administering", "admin-invitations"},
+	"admin-access":      {"common", "administration", "admin-access"},
+	"admin-log":         {"common", "administration", "events", "admin-log"},
 }
 
 // New answers the pages as they are. It panics where the embedded files are at odds with each other, which the tests rule
@@ -84,7 +90,7 @@ func Branded(b Brand) (*Pages, error) {
 			return nil, fmt.Errorf("pages: brand: name: %w", err)
 		}
 	}
-	base := parse(template.New("base.html"), "base.html", "methods.html", "fields.html")
+	base := parse(template.New("base.html"), "base.html", "methods.html", "fields.html", "administration.html")
 	dictionary := readDictionary()
 	if err := b.apply(dictionary); err != nil {
 		return nil, fmt.Errorf("pages: brand: %w", err)

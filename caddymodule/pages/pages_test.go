@@ -430,6 +430,11 @@ func everyPageIn(t *testing.T, tag string) map[string]string {
 		"reset":            {Name: "reset"},
 		"email":            {Name: "email", Identity: id},
 		"email signed out": {Name: "email"},
+		"admin":            {Name: "admin", Identity: id},
+		"user":             {Name: "admin-user", Identity: id},
+		"invitations":      {Name: "admin-invitations", Identity: id},
+		"access":           {Name: "admin-access", Identity: id},
+		"log":              {Name: "admin-log", Identity: id},
 		"error":            {Name: "error", Status: 403, Identity: id, Problem: &gateway.Error{Code: "forbidden"}},
 	} {
 		p.Methods, p.Mail, p.MinLength = every, true, 12
@@ -458,9 +463,19 @@ func TestScriptTexts(t *testing.T) {
 		"activate": {"mailed-link.js", "mailed.js"},
 		"reset":    {"mailed-link.js", "mailed.js"},
 		"email":    {"mailed-link.js", "mailed.js"},
+
+		"admin":             {"admin.js", "admin-users.js"},
+		"admin-user":        append([]string{"admin.js", "admin-user.js", "admin-really.js", "confirm.js"}, methods...),
+		"admin-invitations": append([]string{"admin.js", "admin-invitations.js", "admin-really.js", "confirm.js"}, methods...),
+		"admin-access":      {"admin.js", "admin-access.js"},
+		"admin-log":         {"admin.js", "admin-log.js", "admin-events.js"},
 	} {
 		var code string
-		for _, m := range append(modules, "page.js", "attempts.js", "fields.js") {
+		modules = append(modules, "page.js", "attempts.js")
+		if slices.Contains(texts[name], "password") {
+			modules = append(modules, "fields.js")
+		}
+		for _, m := range modules {
 			code += strings.ReplaceAll(string(must(files.ReadFile("assets/"+m))), "\t", "")
 		}
 		texts := p.pages[name].words[source].Script
@@ -474,7 +489,7 @@ func TestScriptTexts(t *testing.T) {
 			}
 		}
 		for key := range texts {
-			ofKind := key == "passkey" || key == "wallet" || key == "password"
+			ofKind := key == "passkey" || key == "wallet" || key == "password" || key == "key" || strings.HasPrefix(key, "event_")
 			if !ofKind && !strings.Contains(code, "'"+key+"'") {
 				t.Errorf("%s: text %q is not used", name, key)
 			}
@@ -485,8 +500,8 @@ func TestScriptTexts(t *testing.T) {
 // Texts that no template says are left over.
 func TestPageTexts(t *testing.T) {
 	for name, pg := range New().pages {
-		code := string(must(files.ReadFile("templates/"+name+".html"))) + string(must(os.ReadFile("fields.go"))) + string(must(os.ReadFile("view.go")))
-		for _, shared := range []string{"methods", "fields"} {
+		code := string(must(files.ReadFile("templates/"+name+".html"))) + string(must(os.ReadFile("fields.go"))) + string(must(os.ReadFile("view.go"))) + string(must(os.ReadFile("administration.go")))
+		for _, shared := range []string{"methods", "fields", "administration"} {
 			code += string(must(files.ReadFile("templates/" + shared + ".html")))
 		}
 		for key := range pg.words[source].Page {

@@ -150,14 +150,19 @@ func (v *view) Data() any {
 	}{v.Mount, v.Site, v.ReturnTo, v.subject(), v.addresses(), v.Solana, v.said()}
 }
 
-// said are the texts that scripts of this page can say. On the page of an account nobody opens one, or enters an address with a password.
+// said are the texts that scripts of this page can say. On the pages of an account and of administration nobody opens one, or enters an address with a password.
 func (v *view) said() map[string]string {
 	texts := maps.Clone(v.words.Script)
-	if v.Name == "account" {
+	if v.Name == "account" || v.Administers() {
 		for _, key := range []string{
 			"usernameInvalid", "usernameTaken", "passkeyClosed", "registrationClosed", "emailClosed", "nameInvalid",
 			"passwordOrEmailWrong", "done", "methodOff",
 		} {
+			delete(texts, key)
+		}
+	}
+	if v.Administers() {
+		for _, key := range neverOfAdministration {
 			delete(texts, key)
 		}
 	}
