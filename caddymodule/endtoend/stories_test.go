@@ -113,8 +113,15 @@ func (s *story) opens(ts *testscript.TestScript, _ bool, args []string) {
 	if key == "" {
 		delete(body, "invite")
 	}
+	body["session"] = "cookie" // as a browser: what is decided about somebody holds for the next request
 	var in signedIn
-	s.post(s.t, "challenge/sign", body).into(s.t, 200, &in)
+	a := s.post(s.t, "challenge/sign", body)
+	a.into(s.t, 200, &in)
+	c := a.cookie()
+	if c == nil {
+		ts.Fatalf("%s has no cookie", name)
+	}
+	in.cookie = c.Name + "=" + c.Value
 	s.people[name] = in
 	ts.Setenv(name, in.User.Username)
 	ts.Setenv(name+"_id", in.User.ID)
@@ -123,7 +130,7 @@ func (s *story) opens(ts *testscript.TestScript, _ bool, args []string) {
 func (s *story) gets(ts *testscript.TestScript, _ bool, args []string) {
 	name, want, path := args[0], args[1], args[2]
 	soon(s.t, strings.Join(args, " "), func() bool {
-		return strconv.Itoa(s.get(s.t, path, s.people[name].bearer()).status) == want
+		return strconv.Itoa(s.get(s.t, path, s.people[name].cookieLine()).status) == want
 	})
 }
 
