@@ -3,7 +3,7 @@
 // A command asks the running Caddy over its admin endpoint and touches no store itself, so that what the gateways have
 // cached is right at once and a store that only one process may open is no obstacle. Who may use the endpoint may do
 // everything; see Caddy's option admin about that. The exceptions are for when Caddy is down: restore and migrate, and
-// backup where nobody answers.
+// backup and invite where nobody answers.
 //
 // What it promises: names, ids and addresses travel in bodies and never in a URL, which logs keep; what people have
 // chosen as names is shown without characters that could steer a terminal; answers are on standard output, for people or
