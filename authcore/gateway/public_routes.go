@@ -84,16 +84,18 @@ func (g *Gateway) showPage(name string) serve {
 	}
 }
 
-// showAccount is GET account.
-func (g *Gateway) showAccount(w http.ResponseWriter, r *http.Request, v *visitor) error {
-	switch {
-	case v.err != nil:
-		return v.err
-	case v.identity == nil:
-		g.redirectToSignIn(w, r)
-		return nil
+// showAccount answers what shows a page of the account: GET account, and the pages below it.
+func (g *Gateway) showAccount(name string) serve {
+	return func(w http.ResponseWriter, r *http.Request, v *visitor) error {
+		switch {
+		case v.err != nil:
+			return v.err
+		case v.identity == nil:
+			g.redirectToSignIn(w, r)
+			return nil
+		}
+		return g.servePage(w, r, g.page(name, http.StatusOK, v.identity))
 	}
-	return g.servePage(w, r, g.page("account", http.StatusOK, v.identity))
 }
 
 // showAsset is GET assets/*.

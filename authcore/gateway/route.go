@@ -117,7 +117,11 @@ func (g *Gateway) addPages(routes map[string]route) {
 		routes["register"] = route{get: g.showPage("register"), post: g.form("register", g.limited)}
 		routes["forgot"] = route{get: g.showPage("forgot"), post: g.form("forgot", g.limited)}
 	}
-	routes["account"] = route{get: g.showAccount}
+	for path, name := range map[string]string{
+		"account": "account", "account/profile": "account-profile", "account/sessions": "account-sessions",
+	} {
+		routes[path] = route{get: g.showAccount(name)}
+	}
 	routes["assets/*"] = route{get: g.showAsset}
 }
 

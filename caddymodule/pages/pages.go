@@ -60,16 +60,18 @@ type page struct {
 
 // texts are the files of texts that a page is made of. Where two have the same key the later one wins.
 var texts = map[string][]string{
-	"sign-in":  {"common", "passkey", "wallet", "password", "sign-in"},
-	"account":  {"common", "passkey", "wallet", "password", "confirm", "account"},
-	"register": {"common", "passkey", "password", "new-account", "register"},
-	"forgot":   {"common", "password", "forgot"},
-	"activate": {"common", "password", "mailed-link", "activate"},
-	"reset":    {"common", "password", "mailed-link", "reset"},
-	"email":    {"common", "password", "mailed-link", "email"},
-	"invite":   {"common", "passkey", "wallet", "password", "new-account", "invite"},
-	"recover":  {"common", "passkey", "wallet", "password", "mailed-link", "recover"},
-	"error":    {"error"},
+	"sign-in":          {"common", "passkey", "wallet", "password", "sign-in"},
+	"account":          {"common", "passkey", "wallet", "password", "confirm", "account"},
+	"account-profile":  {"common", "passkey", "wallet", "password", "confirm", "account-profile"},
+	"account-sessions": {"common", "account-sessions"},
+	"register":         {"common", "passkey", "password", "new-account", "register"},
+	"forgot":           {"common", "password", "forgot"},
+	"activate":         {"common", "password", "mailed-link", "activate"},
+	"reset":            {"common", "password", "mailed-link", "reset"},
+	"email":            {"common", "password", "mailed-link", "email"},
+	"invite":           {"common", "passkey", "wallet", "password", "new-account", "invite"},
+	"recover":          {"common", "passkey", "wallet", "password", "mailed-link", "recover"},
+	"error":            {"error"},
 
 	"admin":             {"common", "administration", "admin"},
 	"admin-user":        {"common", "passkey", "wallet", "password", "confirm", "administration", "administering", "admin-user"},

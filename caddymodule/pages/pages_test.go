@@ -160,11 +160,27 @@ func TestPageTells(t *testing.T) {
 		},
 		{
 			name: "account that can have a password", page: gateway.Page{Name: "account", Methods: every, Mail: true, Identity: named, MinLength: 12},
-			status: 200, has: []string{"E-mail alice@example.com Change", "Set a password", "Add a wallet"},
+			status: 200, has: []string{"E-mail alice@example.com", "Set a password", "Add a wallet", "Profile and roles", "Sessions and activity"},
+		},
+		{
+			name: "profile", page: gateway.Page{Name: "account-profile", Methods: every, Mail: true, Identity: named},
+			status: 200, has: []string{"Name Alice Lidell Change", "Username alice Change", "E-mail alice@example.com Change", "letters a to z"},
+		},
+		{
+			name: "profile without an address", page: gateway.Page{Name: "account-profile", Methods: every, Mail: true, Identity: identity()},
+			status: 200, has: []string{"Name none Change", "Username " + alice, "E-mail none Add"},
+		},
+		{
+			name: "profile where nothing is mailed", page: gateway.Page{Name: "account-profile", Methods: []authcore.Method{authcore.Passkey}, Identity: identity()},
+			status: 200, hasNot: []string{"E-mail", "password"},
+		},
+		{
+			name: "sessions", page: gateway.Page{Name: "account-sessions", Methods: every, Identity: named},
+			status: 200, has: []string{"Where you are signed in", "What happened", "Sign out"},
 		},
 		{
 			name: "account without an address", page: gateway.Page{Name: "account", Methods: every, Mail: true, Identity: identity()},
-			status: 200, has: []string{"E-mail none Add"}, hasNot: []string{"Set a password"},
+			status: 200, hasNot: []string{"E-mail", "Set a password"},
 		},
 		{
 			name: "account where nothing is mailed", page: gateway.Page{Name: "account", Methods: []authcore.Method{authcore.Passkey}, Identity: identity()},
@@ -268,6 +284,8 @@ func TestHostileTextStaysText(t *testing.T) {
 			{Name: "sign-in", Methods: every, ReturnTo: evil, Registration: true},
 			{Name: "sign-in", Methods: every, ReturnTo: evil, Identity: id},
 			{Name: "account", Methods: every, Mail: true, Identity: id},
+			{Name: "account-profile", Methods: every, Mail: true, Identity: id, ReturnTo: evil},
+			{Name: "account-sessions", Methods: every, Mail: true, Identity: id},
 			{Name: "register", Methods: every, ReturnTo: evil, Registration: true},
 			{Name: "activate", Methods: every, ReturnTo: evil, Identity: id},
 			{Name: "email", Methods: every, ReturnTo: evil, Identity: id},
@@ -424,6 +442,8 @@ func everyPageIn(t *testing.T, tag string) map[string]string {
 		"sign-in":          {Name: "sign-in", ReturnTo: "/x", Registration: true},
 		"step-up":          {Name: "sign-in", Identity: id},
 		"account":          {Name: "account", Identity: id},
+		"account-profile":  {Name: "account-profile", Identity: id},
+		"account-sessions": {Name: "account-sessions", Identity: id},
 		"register":         {Name: "register", ReturnTo: "/x", Registration: true},
 		"forgot":           {Name: "forgot"},
 		"activate":         {Name: "activate"},
@@ -456,13 +476,15 @@ func TestScriptTexts(t *testing.T) {
 	says := regexp.MustCompile(`\bsay\('(\w+)'|(?m:^\S+: '(\w+)',$)`)
 	methods := []string{"passkey.js", "webauthn.js", "wallet.js", "password.js"}
 	for name, modules := range map[string][]string{
-		"sign-in":  append([]string{"sign-in.js"}, methods...),
-		"account":  append([]string{"account.js", "confirm.js", "credentials.js", "settings.js"}, methods...),
-		"register": {"ask-mail.js", "mailed.js", "passkey.js", "webauthn.js"},
-		"forgot":   {"ask-mail.js", "mailed.js"},
-		"activate": {"mailed-link.js", "mailed.js"},
-		"reset":    {"mailed-link.js", "mailed.js"},
-		"email":    {"mailed-link.js", "mailed.js"},
+		"sign-in":          append([]string{"sign-in.js"}, methods...),
+		"account":          append([]string{"account.js", "confirm.js", "credentials.js", "settings.js"}, methods...),
+		"account-profile":  append([]string{"account.js", "confirm.js", "profile.js", "settings.js"}, methods...),
+		"account-sessions": {"account.js", "sessions.js", "device.js"},
+		"register":         {"ask-mail.js", "mailed.js", "passkey.js", "webauthn.js"},
+		"forgot":           {"ask-mail.js", "mailed.js"},
+		"activate":         {"mailed-link.js", "mailed.js"},
+		"reset":            {"mailed-link.js", "mailed.js"},
+		"email":            {"mailed-link.js", "mailed.js"},
 
 		"admin":             {"admin.js", "admin-users.js"},
 		"admin-user":        append([]string{"admin.js", "admin-user.js", "admin-really.js", "confirm.js"}, methods...),
@@ -471,7 +493,10 @@ func TestScriptTexts(t *testing.T) {
 		"admin-log":         {"admin.js", "admin-log.js", "admin-events.js"},
 	} {
 		var code string
-		modules = append(modules, "page.js", "attempts.js")
+		modules = append(modules, "page.js")
+		if name != "account-sessions" { // which has no forms
+			modules = append(modules, "attempts.js")
+		}
 		if slices.Contains(texts[name], "password") {
 			modules = append(modules, "fields.js")
 		}

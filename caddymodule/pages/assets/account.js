@@ -1,6 +1,6 @@
 // The page of who one is signed in as, and the refusals that name the account.
 
-import { locales, say, signOut, tabs, tell } from './page.js';
+import { locales, signOut, tabs } from './page.js';
 
 for (const button of document.querySelectorAll('[data-sign-out]')) {
 	button.addEventListener('click', (event) => signOut(button, event));
@@ -13,20 +13,4 @@ tabs.addEventListener('message', () => location.replace(location.href));
 for (const time of document.querySelectorAll('time')) {
 	time.title = time.textContent;
 	time.textContent = new Date(time.dateTime).toLocaleString(locales, { dateStyle: 'long', timeStyle: 'short' });
-}
-
-// The clipboard is there in secure contexts only.
-for (const button of navigator.clipboard ? document.querySelectorAll('[data-copy]') : []) {
-	const label = button.textContent;
-	button.hidden = false;
-	button.addEventListener('click', async () => {
-		try {
-			await navigator.clipboard.writeText(button.dataset.copy);
-		} catch {
-			return; // the browser says why; the address stays there to be selected
-		}
-		button.textContent = say('copied');
-		tell(say('copiedWhat', { what: button.dataset.copy }), 'quiet');
-		setTimeout(() => (button.textContent = label), 2000);
-	});
 }

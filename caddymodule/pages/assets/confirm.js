@@ -3,7 +3,7 @@
 
 import { attempts } from './attempts.js';
 import { explain } from './passkey.js';
-import { Refusal, call, say, tell } from './page.js';
+import { Refusal, call, ended, say, tell } from './page.js';
 
 // own is what the user has to confirm with; a page that knows it already says so.
 export const own = { credentials: null };
@@ -14,7 +14,7 @@ export async function change(origin, act, told = () => false) {
 	try {
 		await confirmed(act);
 	} catch (error) {
-		if (error.code === 'unauthenticated') return location.reload();
+		if (error.code === 'unauthenticated') return ended();
 		if (told(error)) return;
 		if (error.code !== 'over') tell(...words(error));
 		origin.focus();

@@ -2,13 +2,14 @@
 
 import { attempts } from './attempts.js';
 import { change, own, prove } from './confirm.js';
-import { call, locales, say, tell } from './page.js';
+import { call, data, locales, say, store, stored, tell } from './page.js';
 import { register, signal, supported } from './webauthn.js';
 
 const section = document.querySelector('[data-ways]');
 const list = section.querySelector('ul');
 const template = section.querySelector('template');
 const page = attempts(document.querySelector('main'), { ending: { session: 'cookie' }, done() {} });
+const nudge = section.querySelector('[data-nudge]');
 const setPassword = section.querySelector('[data-set-password]');
 let credentials = [];
 
@@ -23,8 +24,9 @@ async function show() {
 	const answer = await call('GET', 'credentials');
 	credentials = own.credentials = answer.credentials;
 	list.replaceChildren(...credentials.map(item));
-	const passkeys = credentials.filter(({ kind }) => kind === 'passkey');
-	section.querySelector('[data-nudge]').hidden = passkeys.length !== 1 || passkeys[0].synced;
+	const [only, another] = credentials;
+	nudge.hidden = another || stored('localStorage', `nudged-${data.user}`);
+	nudge.querySelector('p').textContent = say(only?.kind === 'passkey' && !only.synced ? 'nudge' : 'nudgeOne');
 	section.hidden = false;
 	if (setPassword) setPassword.hidden = credentials.some(({ kind }) => kind === 'password');
 	// Whoever keeps passkeys drops those that are not in this list: it must be complete, and is only sent as it came.
@@ -99,13 +101,18 @@ function anew(word) {
 	location.reload();
 }
 
+const dialog = document.querySelector('[data-removal]');
+let answered = () => {};
+// A dialog tells that it was closed some time later; by then its user may have opened it anew, to be asked again.
+dialog.addEventListener('close', () => dialog.open || answered(dialog.returnValue === 'remove'));
+
 function really(name) {
-	const dialog = document.querySelector('[data-removal]');
+	answered(false);
 	dialog.querySelector('h2').textContent = say('removeReally', { name });
 	dialog.querySelector('[data-means]').textContent = say('removeMeans');
 	dialog.returnValue = '';
 	dialog.showModal();
-	return new Promise((resolve) => dialog.addEventListener('close', () => resolve(dialog.returnValue === 'remove'), { once: true }));
+	return new Promise((resolve) => (answered = resolve));
 }
 
 const adder = section.querySelector('[data-add-passkey]');
@@ -143,7 +150,39 @@ if (['walletAdded', 'walletRemoved', 'emailConfirmed'].includes(done)) {
 	tell(say(done), 'good');
 }
 
-if (setPassword || document.querySelector('[data-new-email]')) (await import('./settings.js')).mount(page, change, show);
+if (setPassword) {
+	const [{ panel }, { values }] = await Promise.all([import('./settings.js'), import('./fields.js')]);
+	const form = section.querySelector('[data-new-password]');
+	const back = () => list.querySelector('[data-kind=password] [data-rename]');
+	panel(page, setPassword, form, (attempt) => attempt.finish('password/change', values(form)), async () => {
+		const had = setPassword.hidden;
+		await show();
+		tell(say(had ? 'passwordChanged' : 'passwordSet'), 'good');
+		back()?.focus();
+	}, { back });
+}
+
+// The clipboard is there in secure contexts only.
+for (const button of navigator.clipboard ? document.querySelectorAll('[data-copy]') : []) {
+	const label = button.textContent;
+	button.hidden = false;
+	button.addEventListener('click', async () => {
+		try {
+			await navigator.clipboard.writeText(button.dataset.copy);
+		} catch {
+			return; // the browser says why; the address stays there to be selected
+		}
+		button.textContent = say('copied');
+		tell(say('copiedWhat', { what: button.dataset.copy }), 'quiet');
+		setTimeout(() => (button.textContent = label), 2000);
+	});
+}
+
+nudge.querySelector('button').addEventListener('click', () => {
+	store('localStorage', `nudged-${data.user}`, true);
+	nudge.hidden = true;
+	list.querySelector('button:not([hidden])').focus();
+});
 
 try {
 	await show();

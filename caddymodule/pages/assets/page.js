@@ -99,6 +99,11 @@ export async function signOut(button, event) {
 	location.replace(`${data.mount}/sign-in${query}#signed-out`);
 }
 
+// ended goes to the sign-in page where the session has ended meanwhile; that tells of it, and leads back here.
+export function ended() {
+	location.replace(`${data.mount}/sign-in?return_to=${encodeURIComponent(location.pathname)}#signed-out`);
+}
+
 // home answers a place on this origin: the one given, else the start page. The gateway has made it safe before; this is
 // the last door before the browser goes.
 export function home(place) {
