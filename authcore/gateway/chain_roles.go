@@ -33,7 +33,7 @@ func newHoldings(c RealmConfig, granted []chainGrant) (*wallet.Holdings, error) 
 	for i, g := range granted {
 		asked[i] = g.holding
 	}
-	h, err := wallet.NewHoldings(wallet.HoldingsConfig{Contracts: c.Wallet.Contracts, Answers: c.State.holdings, TTL: c.Wallet.RolesTTL, Now: c.Now}, asked)
+	h, err := wallet.NewHoldings(wallet.HoldingsConfig{Contracts: c.Wallet.Contracts, Answers: c.State.holdingsBy(c.Wallet.Contracts), TTL: c.Wallet.RolesTTL, Now: c.Now}, asked)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: grant: %w", err)
 	}

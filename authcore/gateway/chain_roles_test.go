@@ -155,6 +155,40 @@ func TestChainLetsRegister(t *testing.T) {
 	}
 }
 
+// A reload keeps what is known, and forgets it with the endpoints that said it: one may have lied.
+func TestReloadForgetsWhatOtherEndpointsSaid(t *testing.T) {
+	l := newLedger(t)
+	h := build(t, grantedBy(t, l, false))
+	alice := newSigner(1)
+	l.set(alice, true)
+	h.signInTokens(alice)
+	l.set(alice, false)
+	reload := func(c RealmConfig) []string {
+		c.Stores, c.Challenges, c.State, c.Now = h.store.Stores(), h.store.ChallengeStores(), h.realm.State, h.realm.Now
+		r, err := NewRealm(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		roles, err := r.chainRoles(t.Context(), []string{alice.address()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if roles[0].Has {
+			return []string{roles[0].Role}
+		}
+		return nil
+	}
+	same := RealmConfig{Wallet: h.realm.Wallet, Grants: h.realm.Grants}
+	if got := reload(same); len(got) != 1 {
+		t.Errorf("the same endpoints: %q", got)
+	}
+	other := RealmConfig{Wallet: &WalletConfig{}, Now: h.realm.Now}
+	grantedBy(t, l, false)(&other, nil)
+	if got := reload(other); len(got) != 0 {
+		t.Errorf("other endpoints: %q", got)
+	}
+}
+
 // An operator sees which roles come from a chain, and which do not at this moment.
 func TestOperatorSeesChainRoles(t *testing.T) {
 	l := newLedger(t)

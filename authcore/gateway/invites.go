@@ -82,14 +82,11 @@ func (r *Realm) CreateInvite(ctx context.Context, by authcore.Trace, n NewInvite
 	return i, n.Base + "/invite#" + key, err
 }
 
-// inviteDetail tells an invite in the audit log.
+// inviteDetail tells an invite in the audit log. Its note may name a person, and would stay there when they are deleted.
 func inviteDetail(i authcore.Invite) string {
 	detail := "invite " + i.ID
 	if len(i.Roles) > 0 {
 		detail += fmt.Sprintf(", roles %v", i.Roles)
-	}
-	if i.Note != "" {
-		detail += ", " + i.Note
 	}
 	return detail
 }

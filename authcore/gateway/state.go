@@ -23,7 +23,9 @@ type State struct {
 	stepped  map[string]stepUp // by session: more was proven
 	any      atomic.Bool       // whether ended, outdated or stepped has entries, so that the common case takes no lock
 
-	holdings *wallet.HoldingAnswers // what chains have said for roles
+	// What chains have said for roles, and who asked them: what a lying endpoint said goes with it.
+	holdings *wallet.HoldingAnswers
+	asked    *wallet.Contracts
 
 	born  atomic.Int64 // Unix seconds; sessions that ended before are not in ended
 	doubt atomic.Int64 // how often that was moved on: what was verified before must be again
@@ -44,8 +46,17 @@ func NewState() *State {
 	return &State{
 		ended: make(map[string]time.Time), streams: make(map[string]map[*stream]struct{}),
 		inUse: make(map[*Realm][]*Gateway), outdated: make(map[string]since), stepped: make(map[string]stepUp),
-		holdings: wallet.NewHoldingAnswers(),
 	}
+}
+
+// holdingsBy answers what chains have said to contracts so far.
+func (s *State) holdingsBy(contracts *wallet.Contracts) *wallet.HoldingAnswers {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.holdings == nil || s.asked != contracts {
+		s.holdings, s.asked = wallet.NewHoldingAnswers(), contracts
+	}
+	return s.holdings
 }
 
 // outdate makes what was taken away from a user count on this instance at once: access tokens issued until now are to be
