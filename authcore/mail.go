@@ -19,9 +19,9 @@ const (
 	MailEmailChanged    MailKind = "email_changed"    // to the old address; Email is the new one
 	MailMethodAdded     MailKind = "method_added"     // Method and Label tell which
 	MailMethodRemoved   MailKind = "method_removed"
-	MailRecovery        MailKind = "recovery" // somebody made a link for the user to add a way to sign in, good until Until
-	MailDisabled      MailKind = "disabled"       // an administrator disabled the account
-	MailSessionsEnded MailKind = "sessions_ended" // an administrator ended one or all sessions of the account
+	MailRecovery        MailKind = "recovery"       // somebody made a link for the user to add a way to sign in, good until Until
+	MailDisabled        MailKind = "disabled"       // an administrator disabled the account
+	MailSessionsEnded   MailKind = "sessions_ended" // an administrator ended one or all sessions of the account
 	// MailDecoy is never sent. It is written where there is nobody to write to, so that whoever asked sees the same work.
 	MailDecoy MailKind = "decoy"
 )
