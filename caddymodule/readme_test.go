@@ -88,7 +88,7 @@ func TestReadmeTablesAreWhole(t *testing.T) {
 		_, section, _ := strings.Cut(text, "\n"+heading+"\n")
 		section, _, _ = strings.Cut(section, "\n##")
 		var found []string
-		for _, m := range regexp.MustCompile("(?m)^\\| ([^|]*) \\|").FindAllStringSubmatch(section, -1) {
+		for _, m := range regexp.MustCompile(`(?m)^\| ([^|]*) \|`).FindAllStringSubmatch(section, -1) {
 			for _, name := range regexp.MustCompile("`("+form+")`").FindAllStringSubmatch(m[1], -1) {
 				found = append(found, name[1])
 			}

@@ -432,7 +432,7 @@ func TestSecretsOfURLsAreNotTold(t *testing.T) {
 			_ = conn.Close()
 		},
 		"text":     tell,
-		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other/"+secret, 302) },
+		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other/"+secret, http.StatusFound) },
 		"closes":   func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"error": func(w http.ResponseWriter, r *http.Request) {
 			answering(`[{"id":$1,"error":{"code":-32000,"message":"bad key `+secret+`"}},{"id":$2,"error":{"code":-32001,"message":"`+secret+`"}},{"id":$3,"result":"0xa"}]`)(w, r)
