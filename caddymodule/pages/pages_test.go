@@ -493,10 +493,7 @@ func TestScriptTexts(t *testing.T) {
 		"admin-log":         {"admin.js", "admin-log.js", "admin-events.js"},
 	} {
 		var code string
-		modules = append(modules, "page.js")
-		if name != "account-sessions" { // which has no forms
-			modules = append(modules, "attempts.js")
-		}
+		modules = append(modules, "page.js", "attempts.js")
 		if slices.Contains(texts[name], "password") {
 			modules = append(modules, "fields.js")
 		}

@@ -118,7 +118,7 @@ const agents = {
 
 test('sessions are told in words, and ended one by one and all at once', async () => {
 	const mine = wallet();
-	const elsewhere = (userAgent, run) => visit({ wallets: [mine], userAgent, expected: [/status of 401/] }, run);
+	const elsewhere = (userAgent, run) => visit({ wallets: [mine], userAgent, expected: [/status of 40[14]/] }, run);
 	await elsewhere(agents.firefox, (first) => elsewhere(agents.phone, (second) => elsewhere(agents.evil, (third) => elsewhere(undefined, async (page) => {
 		for (const other of [first, second, third]) await enter(other);
 		await enter(page, 'account/sessions');

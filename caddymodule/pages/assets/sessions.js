@@ -11,6 +11,8 @@ const ways = {
 	password: 'password',
 	key: 'key',
 };
+// An address is written from left to right in every language (LRI and PDI of Unicode).
+const upright = (address) => address && `\u2066${address}\u2069`;
 const way = (method) => say(ways[method] ?? 'otherWay');
 
 // parts are the list of a section, and what fills in a copy of its template.
@@ -61,7 +63,7 @@ function item({ id, client_ip: address, user_agent: agent, methods, last_seen: s
 	const name = device(agent);
 	fill('.name', name).title = agent;
 	fill('[data-here]').hidden = !current;
-	fill('[data-with]', [address, ...methods.map(way)].join(' · '));
+	fill('[data-with]', [upright(address), ...methods.map(way)].join(' · '));
 	fill('[data-when]', `${say('lastSeen', { time: time(seen) })} · ${say('since', { time: time(created) })}`);
 	const end = fill('[data-end]');
 	end.hidden = current;
@@ -142,7 +144,7 @@ function happened({ kind, code, by, subject, time: at, client, user_agent: agent
 	if (by === 'self' && subject && subject !== data.user) words.push(say('ofAnother'));
 	fill('.name', words.join(' · '));
 	fill('[data-when]', time(at));
-	fill('[data-where]', [agent && device(agent), client].filter(Boolean).join(' · '));
+	fill('[data-where]', [agent && device(agent), upright(client)].filter(Boolean).join(' · '));
 	return li;
 }
 

@@ -1,0 +1,220 @@
+// The pages of administration as administrators use them, with a real gate and some dozen users: every view, a fresh sign-in in
+// the middle of a change, others who change things meanwhile, and users whose names are written to do harm.
+//
+// AUTHGATE_SCREENSHOTS names a directory for pictures, as in pages.test.mjs.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { privateKeyToAccount } from 'viem/accounts';
+import { wallet } from './browser.mjs';
+import { at, button, dialog, focused, look, says } from './people.mjs';
+import { stage } from './stage.mjs';
+
+const account = (n) => privateKeyToAccount(`0x${String(n).padStart(64, '0')}`);
+const boss = wallet({ name: 'Boss Wallet', account: account(1) });
+const gate = stage(() => ({ global: `grant admin ${boss.account.address}` }));
+const { visit } = gate;
+const evil = '<img src=x onerror=alert(1)>';
+const people = [];
+
+// enter signs in with a wallet, by the routes for programs and the cookie of a browser.
+const enter = (page, who) => page.evaluate(async (uuid) => {
+	const post = async (route, body) => (await fetch(`/auth/${route}`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })).json();
+	const { address } = window.wallets[uuid];
+	const { challengeMessage } = await post('challenge/create', { address, chainId: 1 });
+	const raw = `0x${[...new TextEncoder().encode(challengeMessage)].map((b) => b.toString(16).padStart(2, '0')).join('')}`;
+	const signature = await window.signAsWallet(uuid, raw);
+	await post('challenge/sign', { challenge: challengeMessage, signature, session: 'cookie' });
+	return (await fetch('/auth/session')).json();
+}, who.uuid);
+
+const open = (page, path) => page.goto(`${gate.origin}/auth/${path}`);
+async function administer(page, path = 'admin') {
+	await open(page, 'sign-in');
+	await enter(page, boss);
+	await open(page, path);
+}
+const asBoss = { wallets: [boss], expected: [/status of 40/] };
+
+test('some dozen users come', async () => {
+	for (let n = 0; n < 36; n++) people.push(wallet({ name: `Wallet ${n}`, account: account(100 + n) }));
+	await visit({ wallets: people, userAgent: evil }, async (page) => {
+		await open(page, 'sign-in');
+		for (const one of people) {
+			const { user } = await enter(page, one);
+			assert.ok(user, 'somebody could not sign in');
+			one.id = user.id;
+			await page.context().clearCookies(); // else the next wallet would be linked to this account
+		}
+	});
+});
+
+test('administration is for administrators', async () => {
+	await visit({ wallets: [people[0]], expected: [/status of 403/] }, async (page) => {
+		await open(page, 'admin');
+		await at(page, '/auth/sign-in?return_to=%2Fauth%2Fadmin');
+		await enter(page, people[0]);
+		await open(page, 'admin');
+		await page.getByRole('heading', { name: 'No access' }).waitFor();
+	});
+});
+
+test('users are found and filtered, and one is opened by keyboard alone', async () => {
+	await visit(asBoss, async (page) => {
+		await administer(page);
+		await says(page, '37 users shown');
+		await page.getByRole('searchbox').fill(people[3].account.address.slice(0, 12));
+		await page.keyboard.press('Enter');
+		await says(page, '1 users shown');
+		await page.getByRole('searchbox').focus();
+		for (let i = 0; i < 12 && !(await page.evaluate(() => document.activeElement.closest('tbody'))); i++) await page.keyboard.press('Tab');
+		await page.keyboard.press('Enter');
+		await at(page, `/auth/admin/user?id=${people[3].id}`);
+		await page.getByText('Account opened').waitFor();
+		await page.goBack();
+		await says(page, '1 users shown');
+		await page.getByRole('searchbox').fill('');
+		await page.getByLabel('Role', { exact: true }).fill('admin');
+		await button(page, 'Show').click();
+		await says(page, '1 users shown');
+	});
+});
+
+test('a change asks for a fresh sign-in, and goes on', async () => {
+	await visit(asBoss, async (page) => {
+		await administer(page, `admin/user?id=${people[4].id}`);
+		await page.route('**/auth/admin/users/*/roles', (r) => r.fulfill({
+			status: 401, headers: { 'content-type': 'application/problem+json' }, body: JSON.stringify({ status: 401, code: 'step_up_required' }),
+		}), { times: 1 });
+		await page.getByLabel('Another role').fill('editor');
+		await page.keyboard.press('Enter');
+		await dialog(page).getByRole('button', { name: boss.name }).click();
+		await says(page, 'The role is granted, but no rule');
+		assert.ok(page.asked.includes('POST step-up/challenge/sign'));
+		await button(page, 'Revoke editor').waitFor();
+	});
+});
+
+test('all that is done to a user', async () => {
+	const { id } = people[5];
+	await visit(asBoss, async (page) => {
+		await administer(page, `admin/user?id=${id}`);
+		await button(page, 'Disable').click();
+		await button(page, 'No, leave it').click();
+		await button(page, 'Disable').click();
+		await button(page, 'Yes, do it').click();
+		await says(page, 'The user is disabled.');
+		await button(page, 'Enable').click();
+		await says(page, 'The user is enabled.');
+		await page.getByRole('button', { name: /^Remove 0x/ }).click();
+		await button(page, 'Yes, do it').click();
+		await says(page, 'only way to sign in');
+		await button(page, 'Make a recovery link').click();
+		await page.getByText('/auth/recover#').waitFor();
+		assert.equal(await focused(page), 'The link, shown this once');
+		await page.getByRole('link', { name: 'Events of this user' }).click();
+		await page.getByText('Recovery link made').last().waitFor();
+		await page.goBack();
+		await button(page, 'Delete').click();
+		await dialog(page).getByLabel('To confirm').fill('somebody else');
+		await dialog(page).getByRole('button', { name: 'Delete' }).click();
+		await page.getByText('That is not the username.').waitFor();
+		await dialog(page).getByLabel('To confirm').fill(await dialog(page).locator('code').textContent());
+		await page.keyboard.press('Enter');
+		await at(page, '/auth/admin');
+		await open(page, `admin/user?id=${id}`);
+		await says(page, 'was deleted');
+	});
+});
+
+// The program of a browser is what its user says it is.
+test('sessions are ended, also such as another administrator ended meanwhile', async () => {
+	const { id } = people[6];
+	await visit(asBoss, async (page) => {
+		await administer(page, `admin/user?id=${id}`);
+		await page.getByText(evil).first().waitFor();
+		await page.evaluate(async (user) => {
+			const { user: { sessions } } = await (await fetch(`/auth/admin/users/${user}`)).json();
+			await fetch(`/auth/admin/users/${user}/sessions/${sessions[0].id}`, { method: 'DELETE' });
+		}, id);
+		await page.getByRole('button', { name: /^End the session/ }).click();
+		await says(page, 'somebody else was quicker');
+		await page.locator('[data-sessions]', { hasText: 'None' }).waitFor();
+	});
+});
+
+test('roles of the configuration are shown as such', async () => {
+	await visit(asBoss, async (page) => {
+		await administer(page);
+		const id = await page.evaluate(async () => (await (await fetch('/auth/session')).json()).user.id);
+		await open(page, `admin/user?id=${id}`);
+		await page.getByText('from the configuration').waitFor();
+		assert.equal(await button(page, 'Revoke admin').count(), 0);
+		await button(page, 'Disable').click();
+		await button(page, 'Yes, do it').click();
+		await says(page, 'Administrators do not do this to their own accounts');
+	});
+});
+
+test('an invite is made, shown once with its QR code, listed, and revoked', async () => {
+	await visit(asBoss, async (page) => {
+		await administer(page, 'admin/invitations');
+		await page.getByRole('checkbox', { name: 'admin' }).check();
+		await page.getByLabel('For how many people').fill('3');
+		await page.getByLabel('Note').fill(evil);
+		await page.keyboard.press('Enter');
+		await page.getByText('/auth/invite#').waitFor();
+		await page.getByAltText('QR code of the link').waitFor();
+		assert.ok(await page.getByAltText('QR code of the link').evaluate(async (image) => { await image.decode(); return image.naturalWidth > 0; }));
+		await page.getByRole('cell', { name: evil, exact: true }).waitFor();
+		await page.getByText('0 of 3').waitFor();
+		await page.getByRole('button', { name: /^Revoke the invite/ }).click();
+		await button(page, 'Yes, do it').click();
+		await says(page, 'The invite is revoked.');
+		assert.equal(await page.getByText('/auth/invite#').count(), 0);
+	});
+});
+
+test('rules are shown, and what becomes of a request', async () => {
+	await visit(asBoss, async (page) => {
+		await administer(page, 'admin/access');
+		await page.getByText('allow role admin /admin/*').waitFor();
+		await page.getByLabel('Address', { exact: true }).fill('/admin/x');
+		await page.keyboard.press('Enter');
+		await page.getByRole('heading', { name: 'It has to sign in first.' }).waitFor();
+		await page.getByLabel(/^User/).fill(people[7].account.address);
+		await button(page, 'Explain').click();
+		await page.getByRole('heading', { name: 'It is refused.' }).waitFor();
+		await page.getByLabel(/^User/).fill('nobody-at-all');
+		await button(page, 'Explain').click();
+		await says(page, 'No account has this name.');
+	});
+});
+
+test('the audit log is filtered, and paged', async () => {
+	await visit(asBoss, async (page) => {
+		await administer(page, 'admin/log');
+		await says(page, '50 events shown');
+		await button(page, 'More events').click();
+		await page.locator('tbody tr').nth(50).waitFor();
+		await page.getByLabel('Event', { exact: true }).selectOption('user_created');
+		await page.getByLabel(/^User/).fill(people[8].account.address);
+		await button(page, 'Show').click();
+		await says(page, '1 events shown');
+		await page.getByText(evil).first().waitFor();
+	});
+});
+
+const shown = {
+	'admin-users': ['admin', (page) => says(page, 'users shown')],
+	'admin-user': ['', (page) => page.getByText('Account opened').waitFor()],
+	'admin-invitations': ['admin/invitations', async (page) => { await page.getByLabel('Note').fill('For Ada'); await button(page, 'Make the invite').click(); await page.getByText('/auth/invite#').waitFor(); }],
+	'admin-access': ['admin/access', async (page) => { await button(page, 'Explain').click(); await page.locator('#verdict').waitFor(); }],
+	'admin-log': ['admin/log', (page) => says(page, 'events shown')],
+};
+look(Object.fromEntries(Object.entries(shown).map(([name, [path, state]]) => [name, async (page) => {
+	await administer(page, path || `admin/user?id=${people[9].id}`);
+	await state(page);
+}])), (device, state, run) => visit({ ...device, ...asBoss }, async (page) => {
+	await state(page);
+	await run(page);
+}));
