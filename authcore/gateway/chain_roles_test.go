@@ -189,6 +189,25 @@ func TestReloadForgetsWhatOtherEndpointsSaid(t *testing.T) {
 	}
 }
 
+// Whoever asks why somebody is let in, or is not, is told which roles go by a chain.
+func TestExplainTellsChainRoles(t *testing.T) {
+	l := newLedger(t)
+	h := build(t, grantedBy(t, l, false))
+	for i, want := range []string{"has.", "is known to have."} {
+		s := newSigner(byte(i + 1))
+		l.set(s, i == 0)
+		name := h.signInTokens(s).User.Username
+		answers, err := h.realm.Explain(t.Context(), Question{URL: "/reports", User: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		words := strings.Join(answers[0].Words, " ")
+		if !strings.Contains(words, "The role member goes by the chain: nft 10 "+collection) || !strings.Contains(words, want) {
+			t.Errorf("%s", words)
+		}
+	}
+}
+
 // An operator sees which roles come from a chain, and which do not at this moment.
 func TestOperatorSeesChainRoles(t *testing.T) {
 	l := newLedger(t)

@@ -186,7 +186,15 @@ func (g *Gateway) supposed(ctx context.Context, q Question) (*authcore.Identity,
 	for _, m := range q.With {
 		id.Methods = append(id.Methods, authcore.MethodUse{Method: m, Time: g.realm.Now(), UserVerified: true})
 	}
-	return id, nil, nil
+	var words []string
+	for _, one := range account.ChainRoles {
+		now := "which no wallet of " + account.Username + " is known to have"
+		if one.Has {
+			now = "which a wallet of " + account.Username + " has"
+		}
+		words = append(words, fmt.Sprintf("The role %s goes by the chain: %s, %s.", one.Role, one.Holding, now))
+	}
+	return id, words, nil
 }
 
 // explainOwn answers for a route of the gateway's own.
