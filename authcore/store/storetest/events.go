@@ -273,16 +273,19 @@ var eventTests = []test{
 		same(t, t.holds(t.Stores).Count, int64(1))
 	}},
 	{"more are deleted than one step takes", func(t *T) {
-		const many = 2500
-		t.is(t.Stores.Transactions.Transact(t.ctx, func(s authcore.Stores) error {
-			for i := range many {
-				if err := s.Events.AddEvent(t.ctx, event(fmt.Sprint(i), "")); err != nil {
-					return err
+		const steps, each = 10, 250
+		const many = steps * each
+		for step := range steps {
+			t.is(t.Stores.Transactions.Transact(t.ctx, func(s authcore.Stores) error {
+				for i := range each {
+					if err := s.Events.AddEvent(t.ctx, event(fmt.Sprint(step, " ", i), "")); err != nil {
+						return err
+					}
 				}
-			}
-			_, err := s.Events.SealEvents(t.ctx, many)
-			return err
-		}), nil)
+				return nil
+			}), nil)
+			t.seal(each, each)
+		}
 		n, err := t.Stores.Events.DeleteEvents(t.ctx, noon.Add(time.Hour))
 		t.is(err, nil)
 		same(t, n, many)
