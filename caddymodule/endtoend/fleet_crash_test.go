@@ -117,9 +117,14 @@ func steps() []step {
 					other.post(t, "password/register", registration(email), from()).want(t, 202)
 				}
 				// Acknowledged: the mail comes. Where it was tried twice the last one counts.
-				ok := eventually(20*time.Second, func() bool {
+				began := time.Now()
+				ok := eventually(30*time.Second, func() bool {
 					letters := f.mail.to(email)
 					if len(letters) == 0 {
+						if time.Since(began) > 3*time.Second {
+							// It was claimed by a message of which the answer was lost: as if that claim were over.
+							psqlIf(t, f, "UPDATE outbox SET due = 0")
+						}
 						return false
 					}
 					key := letters[len(letters)-1].key(t, other.origin+"/auth/activate")
@@ -206,9 +211,9 @@ func (f *fleet) breakAt(t *testing.T, s step, l *link) {
 	l.untrip()
 	a.after(t, got)
 	all := count()
-	breaks := min(load(3, all), all)
+	breaks := min(load(3, 20), all)
 	if s.hashes {
-		breaks = min(load(1, all), all)
+		breaks = min(load(1, 10), all)
 	}
 	refused := 0
 	defer func() { t.Logf("%s: broke at %d of %d messages, 503 came of %d", s.name, 2*breaks, all, refused) }()

@@ -147,7 +147,10 @@ type link struct {
 	address string
 	target  string
 
+	happening sync.Mutex // what a trip makes happen, or its end; before mu
+
 	mu      sync.Mutex
+	trips   int
 	state   linkState
 	delay   time.Duration
 	changed chan struct{} // closed when state or delay change
@@ -322,6 +325,19 @@ func (l *link) trip(n int, part string, answered bool, f func()) (count func() i
 	seen := 0
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.trips++
+	trip, happen := l.trips, f
+	// What is armed by a message of others would happen when their answer comes, long after somebody waits for it.
+	f = func() {
+		l.happening.Lock()
+		defer l.happening.Unlock()
+		l.mu.Lock()
+		now := l.trips == trip && l.tripped != nil
+		l.mu.Unlock()
+		if now {
+			happen()
+		}
+	}
 	l.tripped = func(p *pair, b []byte) bool {
 		if !bytes.Contains(bytes.ToLower(b), []byte(part)) {
 			return true
@@ -346,7 +362,10 @@ func (l *link) trip(n int, part string, answered bool, f func()) (count func() i
 	}
 }
 
+// untrip ends a trip. What it made happen has happened then, or never does.
 func (l *link) untrip() {
+	l.happening.Lock()
+	defer l.happening.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tripped = nil
