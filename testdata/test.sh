@@ -125,10 +125,14 @@ chain_tests() (
 	go test -json -bench . -benchtime 1x ./... | node ../gotest.mjs "$counts"
 )
 
-# benchmarks runs each once, to see that it works; one that was skipped fails the run.
+# benchmarks runs each once, to see that it works; one that was skipped fails the run, but for want of a kernel that counts
+# the time of threads.
 benchmarks() {
 	go test -run '^$' -bench . -benchtime 1x ./caddymodule/... ./authcore/... | tee "$cache/bench.log"
-	! grep -e '--- SKIP' "$cache/bench.log"
+	local skipped excused
+	skipped=$(grep -c -e '--- SKIP' "$cache/bench.log" || true)
+	excused=$(grep -c 'counts CPU time by thread' "$cache/bench.log" || true)
+	[ "$skipped" -eq "$excused" ] || { grep -A1 -e '--- SKIP' "$cache/bench.log"; return 1; }
 }
 
 # fuzz lets each fuzz target look for new inputs for a moment; its seeds ran with the tests.
