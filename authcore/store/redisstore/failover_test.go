@@ -5,6 +5,7 @@ package redisstore
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -132,6 +133,7 @@ func TestClusterFailover(t *testing.T) {
 	}
 	for _, n := range nodes {
 		if role := n.Command("role"); role[:6] == "master" {
+			waitForFollower(t, n)
 			n.Kill()
 			break
 		}
@@ -151,6 +153,23 @@ func TestClusterFailover(t *testing.T) {
 	}
 	for i := range many {
 		consume(t, s, fmt.Sprint("open ", i), nil)
+	}
+}
+
+// waitForFollower waits until the replica of a primary has all that was written: on a machine that is busy it may be a
+// laggard, for whom nobody waits.
+func waitForFollower(t *testing.T, primary *servers.RedisServer) {
+	t.Helper()
+	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		told := primary.Command("info", "replication")
+		_, offset, _ := strings.Cut(told, "master_repl_offset:")
+		offset, _, _ = strings.Cut(offset, "\n")
+		if offset = strings.TrimSpace(offset); offset != "" && strings.Contains(told, ",offset="+offset+",") {
+			return
+		}
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("the replica is behind:\n%s", told)
+		}
 	}
 }
 
