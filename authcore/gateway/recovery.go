@@ -101,14 +101,21 @@ func (r *Realm) recovered(ctx context.Context, u authcore.User, waiting authcore
 		if _, err := s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmRecovery, waiting.KeyHash, now); err != nil {
 			return err
 		}
-		if _, err := s.Credentials.CredentialByKey(ctx, c.Kind, c.Key); err == nil {
-			// The account had it all along, and its owner did not know or had lost heart: of nobody else's it is refused before.
-			tell = func(authcore.Stores) error { return nil }
-		} else if !errors.Is(err, authcore.ErrCredentialNotFound) {
+		had, err := s.Credentials.CredentialByKey(ctx, c.Kind, c.Key)
+		switch {
+		case errors.Is(err, authcore.ErrCredentialNotFound):
+			if err := s.Credentials.AddCredential(ctx, c); err != nil {
+				return err
+			}
+			if err := tell(s); err != nil {
+				return err
+			}
+		case err != nil:
 			return err
-		} else if err := s.Credentials.AddCredential(ctx, c); err != nil {
-			return err
+		case had.UserID != u.ID:
+			return authcore.ErrCredentialInUse
 		}
+		// Else the account had it all along, and its owner did not know or had lost heart.
 		live, err := s.Sessions.SessionsOf(ctx, u.ID, now)
 		if err != nil {
 			return err
@@ -123,9 +130,6 @@ func (r *Realm) recovered(ctx context.Context, u authcore.User, waiting authcore
 			if err := s.Confirmations.DeleteConfirmation(ctx, purpose, u.ID); err != nil {
 				return err
 			}
-		}
-		if err := tell(s); err != nil {
-			return err
 		}
 		return r.note(ctx, s, authcore.EventRecoveryUsed, string(c.Kind), u.ID, by, "")
 	})

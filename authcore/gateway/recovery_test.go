@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -229,4 +230,27 @@ func TestAdministratorsRecover(t *testing.T) {
 	if v.User.ID != lost.User.ID {
 		t.Errorf("%+v", v.User)
 	}
+}
+
+// Whoever makes a passkey chooses its id, and may choose that of somebody else's: it is no passkey of the account that is
+// recovered, and the link stays good.
+func TestRecoveryTakesNoCredentialOfOthers(t *testing.T) {
+	h := build(t, everyMethod)
+	one, two := h.signInTokens(newSigner(1)), h.signInTokens(newSigner(2))
+	key := h.recoveryOf(one.User.ID)
+	u, waiting, err := h.realm.recovering(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := h.store.Stores().Credentials.CredentialsOf(t.Context(), two.User.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := theirs[0]
+	c.ID, c.UserID = "new", u.ID
+	if err := h.realm.recovered(t.Context(), u, waiting, c, authcore.Trace{}); !errors.Is(err, authcore.ErrCredentialInUse) {
+		t.Errorf("got %v", err)
+	}
+	h.do("POST", "recover/check", fmt.Sprintf(`{"key":%q}`, key)).ok(&struct{}{})
+	h.do("GET", "session", "", one.bearer()...).ok(&struct{}{})
 }
