@@ -42,7 +42,8 @@ func TestParallelGuessesThroughTwoProcesses(t *testing.T) {
 		t.Fatalf("four guesses: %v", got)
 	}
 	gates[1].knock(t, alice, passphrase).want(t, 200) // which forgets them
-	if got := tries(load(12, 40), wrong); got[0] != 401 || got[len(got)-1] != 401 {
+	// Where the machine is slow, the last in the queue are told to come back; five at least were judged.
+	if got := tries(load(12, 40), wrong); got[0] != 401 || got[4] != 401 || slices.ContainsFunc(got, func(s int) bool { return s != 401 && s != 503 }) {
 		t.Fatalf("guesses: %v", got)
 	}
 	if got := tries(4, func(int) string { return passphrase }); got[0] != 401 || got[3] != 401 {

@@ -259,7 +259,7 @@ func TestReadOnlyServer(t *testing.T) {
 	server, other := servers.Redis(t), servers.Redis(t)
 	s := open(t, oneServer(server))
 	server.Command("replicaof", "127.0.0.1", fmt.Sprint(other.Port))
-	for _, name := range []string{"create", "consume", "count", "lockout", "clear", "notify"} {
+	for _, name := range []string{"ping", "create", "consume", "count", "lockout", "clear", "notify"} {
 		if err := operations(s)[name](t.Context()); !errors.Is(err, authcore.ErrUnavailable) {
 			t.Errorf("%s: got %v", name, err)
 		}
@@ -402,7 +402,7 @@ func TestTooFewRights(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	server.Command("acl", "setuser", "gate", "reset", "on", ">secret", "~authgate:*", "-@all",
-		"+set", "+get", "+getdel", "+del", "+exists", "+eval", "+evalsha", "+xadd", "+xrange", "+xread", "+pexpire", "+info", "+wait")
+		"+set", "+get", "+getdel", "+del", "+eval", "+evalsha", "+xadd", "+xrange", "+xread", "+pexpire", "+info", "+wait")
 	s, err := Open(t.Context(), Config{URLs: []string{url + server.Addr}})
 	if err != nil {
 		t.Fatal(err)

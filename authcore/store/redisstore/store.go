@@ -134,8 +134,10 @@ func (s *Store) ChallengeStores() authcore.ChallengeStores {
 
 // Ping implements authcore.Health.
 func (s *Store) Ping(ctx context.Context) error {
-	// A read of a key, as a server may answer PING and yet not know where its keys are.
-	return s.do(ctx, "ping", s.noticesKey(), redis.NewIntCmd(ctx, "exists", s.noticesKey()), false)
+	// A write to a key, though it changes nothing: a server may answer PING and yet not know where its keys are, or be a
+	// replica now, on which nobody can sign in.
+	key := s.prefix + "ping" // there is no such key, ever
+	return s.do(ctx, "ping", key, redis.NewIntCmd(ctx, "del", key), false)
 }
 
 // StoreTime implements authcore.Clock.
