@@ -42,6 +42,8 @@ type Request struct {
 	Client   netip.Addr         // IPv4 in IPv6 counts as IPv4; the zero Addr fits only rules without From
 	Identity *authcore.Identity // nil: signed out
 	Now      time.Time
+
+	preflight bool // asked is not the request itself, but whether a rule lets its preflight through
 }
 
 // Decision is a verdict and where it comes from.
@@ -144,6 +146,10 @@ func (p *Policy) decide(index int, reading string, req *Request) Decision {
 	rule := &p.rules[index]
 	switch {
 	case rule.deny:
+	case req.preflight:
+		if rule.preflight {
+			d.Verdict = Allow
+		}
 	case rule.anyone:
 		d.Verdict = Allow
 	case req.Identity == nil:

@@ -39,12 +39,17 @@ type Rule struct {
 	// Strict asks whoever applies the rule to have the session and its user confirmed by the store at each request, and to
 	// refuse while it cannot say, rather than to believe an access token for its life.
 	Strict bool
+
+	// Preflight lets a CORS preflight through that asks to make a request which the rule decides, without any identity:
+	// browsers ask so before a page of another origin may send what it wants to, and without credentials.
+	Preflight bool
 }
 
 // compiled is a rule in the form in which it is judged.
 type compiled struct {
 	deny, anyone bool
 	signedIn     bool
+	preflight    bool
 	roles        []string
 	usernames    []string // in lower case, as the next two
 	emails       []string
@@ -102,7 +107,7 @@ func Compile(rules []Rule, mount string) (*Policy, error) {
 
 func compile(rule Rule) (compiled, error) {
 	c := compiled{
-		deny: rule.Deny, anyone: rule.Anyone, signedIn: rule.SignedIn,
+		deny: rule.Deny, anyone: rule.Anyone, signedIn: rule.SignedIn, preflight: rule.Preflight,
 		roles: slices.Clone(rule.Roles), methods: slices.Clone(rule.Methods),
 		with: slices.Clone(rule.With), within: rule.Within,
 	}
@@ -165,6 +170,10 @@ func checkWho(rule Rule) error {
 		return fmt.Errorf("within %s is not in the past; write a duration above zero, such as 5m", rule.Within)
 	case (rule.Deny || rule.Anyone) && (len(rule.With) > 0 || rule.Within > 0):
 		return fmt.Errorf("with and within ask how somebody signed in, and nobody has to here; use allow signed_in, role or user, or take them out")
+	case rule.Preflight && rule.Deny:
+		return fmt.Errorf("preflight is of no use where nobody is let in; take it out")
+	case rule.Preflight && rule.Anyone && len(rule.Methods) == 0:
+		return fmt.Errorf("preflight is of no use where anyone is let in with any method; take it out")
 	}
 	for i, method := range rule.With {
 		switch method {

@@ -28,6 +28,9 @@ func (r Rule) String() string {
 	if r.Strict {
 		add("revocation", "strict")
 	}
+	if r.Preflight {
+		block = append(block, []string{"preflight"})
+	}
 	if len(block) == 0 {
 		return b.String()
 	}
