@@ -32,6 +32,8 @@ var (
 	ErrInviteNotFound = errors.New("invite not found")
 	ErrInviteExpired  = errors.New("invite expired or used up")
 
+	ErrPersonalAccessTokenNotFound = errors.New("personal access token not found")
+
 	ErrInvalidCursor = errors.New("no such place in the list")
 
 	ErrSessionNotFound = errors.New("session not found")

@@ -39,6 +39,8 @@ const (
 	EventInviteRevoked   EventKind = "invite_revoked"
 	EventRecoveryCreated EventKind = "recovery_created" // a link by which a user adds a new credential
 	EventRecoveryUsed    EventKind = "recovery_used"
+	EventTokenCreated    EventKind = "token_created" // a personal access token
+	EventTokenDeleted    EventKind = "token_deleted" // Code tells who did it where that was not its owner
 	EventKeyRotated      EventKind = "key_rotated"
 	EventConfigLoaded    EventKind = "configuration_loaded" // Code is a hash of it
 	EventBackup          EventKind = "backup"

@@ -16,6 +16,8 @@ type Stores struct {
 	Directory     Directory
 	Invites       Invites
 	Events        Events
+	// PersonalAccessTokens keeps what programs present in place of a session.
+	PersonalAccessTokens PersonalAccessTokens
 	// Notices carries notices between the instances on this store; nil where it cannot.
 	Notices      Notices
 	Transactions Transactions // nil in the stores of a transaction

@@ -33,7 +33,7 @@ type Users interface {
 	// UpdateUser replaces the user with the same ID where the stored Version equals u.Version, and increments it. Else it
 	// answers ErrConflict, ErrUserNotFound, or ErrUsernameTaken or ErrEmailTaken as CreateUser does.
 	UpdateUser(ctx context.Context, u User) error
-	// DeleteUser deletes the user with all credentials and sessions. Usernames the account ever had stay reserved.
+	// DeleteUser deletes the user with all credentials, sessions and personal access tokens. Usernames the account ever had stay reserved.
 	DeleteUser(ctx context.Context, id string) error
 }
 

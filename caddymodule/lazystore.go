@@ -18,8 +18,9 @@ type lazyAccounts struct {
 func (l lazyAccounts) stores() authcore.Stores {
 	return authcore.Stores{
 		Users: l, Credentials: l, Sessions: l, Confirmations: l, Outbox: l, Keys: l, Events: l, Directory: l, Invites: l,
-		Notices:      lazyNotices[OpenStore]{l.opening, l.metrics, func(open OpenStore) authcore.Notices { return open.Notices }},
-		Transactions: l, Health: l, Clock: l,
+		PersonalAccessTokens: l,
+		Notices:              lazyNotices[OpenStore]{l.opening, l.metrics, func(open OpenStore) authcore.Notices { return open.Notices }},
+		Transactions:         l, Health: l, Clock: l,
 	}
 }
 
@@ -69,7 +70,7 @@ var verdicts = []error{
 	authcore.ErrCredentialNotFound, authcore.ErrCredentialInUse, authcore.ErrLastCredential,
 	authcore.ErrChallengeNotFound, authcore.ErrChallengeExpired, authcore.ErrChallengeLimit,
 	authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired, authcore.ErrInviteNotFound, authcore.ErrInviteExpired,
-	authcore.ErrSessionNotFound, context.Canceled,
+	authcore.ErrSessionNotFound, authcore.ErrPersonalAccessTokenNotFound, context.Canceled,
 }
 
 // failed reports whether an operation failed, rather than answered no.

@@ -37,6 +37,7 @@ type accounts struct {
 	confirmations map[confirmationKey]authcore.Confirmation
 	mails         map[string]authcore.SealedMail
 	invites       map[string]authcore.Invite
+	tokens        map[string]authcore.PersonalAccessToken
 	keys          []authcore.Key // oldest first
 	events        chronicle
 }
@@ -73,6 +74,7 @@ func newAccounts() *accounts {
 		confirmations: map[confirmationKey]authcore.Confirmation{},
 		mails:         map[string]authcore.SealedMail{},
 		invites:       map[string]authcore.Invite{},
+		tokens:        map[string]authcore.PersonalAccessToken{},
 	}
 }
 
@@ -86,7 +88,7 @@ func NewChallengeStores(challenges ChallengesConfig, attempts AttemptsConfig) au
 func (s *Store) Stores() authcore.Stores {
 	return authcore.Stores{
 		Users: s, Credentials: s, Sessions: s, Confirmations: s, Outbox: s, Keys: s, Events: s,
-		Directory: s, Invites: s, Notices: s, Transactions: s, Health: s,
+		Directory: s, Invites: s, PersonalAccessTokens: s, Notices: s, Transactions: s, Health: s,
 	}
 }
 

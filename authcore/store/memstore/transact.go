@@ -52,6 +52,7 @@ func (a *accounts) copy() *accounts {
 		confirmations: maps.Clone(a.confirmations),
 		mails:         maps.Clone(a.mails),
 		invites:       maps.Clone(a.invites),
+		tokens:        maps.Clone(a.tokens),
 		keys:          slices.Clone(a.keys),
 		events:        a.events.copy(),
 	}

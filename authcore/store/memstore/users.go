@@ -118,6 +118,7 @@ func (s *Store) DeleteUser(ctx context.Context, id string) error {
 		}
 	}
 	maps.DeleteFunc(s.sessions, func(_ string, open authcore.Session) bool { return open.UserID == id })
+	maps.DeleteFunc(s.tokens, func(_ string, t authcore.PersonalAccessToken) bool { return t.UserID == id })
 	for name, owner := range s.usernames {
 		if owner == id {
 			s.usernames[name] = ""

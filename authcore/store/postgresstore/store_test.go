@@ -47,7 +47,7 @@ func do(t testing.TB, db *sql.DB, statement string, args ...any) {
 	}
 }
 
-const empty = `TRUNCATE users, usernames, user_names, user_roles, credentials, sessions, signing_keys, challenges, attempts, confirmations, outbox, invites, events, event_chain;
+const empty = `TRUNCATE users, usernames, user_names, user_roles, credentials, sessions, signing_keys, challenges, attempts, confirmations, outbox, invites, personal_access_tokens, events, event_chain;
 	DELETE FROM notices WHERE id < (SELECT max(id) FROM notices)`
 
 // Two handles on one database, as two instances have: every race of the suite is run over both.

@@ -193,6 +193,14 @@ func fill(t testing.TB, s *Store) {
 			ID: fmt.Sprint("i", i), KeyHash: authcore.HashSecret(fmt.Sprint(i)), Roles: u.Roles, Note: name, By: u.ID,
 			Created: noon, Expires: noon.Add(time.Hour), Uses: 3, Used: i % 3,
 		}))
+		pat := authcore.PersonalAccessToken{
+			ID: fmt.Sprint("t", i), UserID: u.ID, Origin: "https://app.example.com", Name: name, SecretHash: authcore.HashSecret(name),
+			AllRoles: i%2 == 0, Roles: u.Roles, Created: noon,
+		}
+		if i > 2 {
+			pat.Paths, pat.Expires, pat.LastUsed = []string{"/dav/*", "/" + name}, noon.Add(time.Hour), noon
+		}
+		must(stores.PersonalAccessTokens.CreatePersonalAccessToken(ctx, pat))
 		must(stores.Events.AddEvent(ctx, authcore.Event{
 			ID: fmt.Sprint("e", i), Time: noon, Kind: authcore.EventSignIn, Code: "passkey", Subject: u.ID,
 			Trace: authcore.Trace{Actor: u.ID, SessionID: "sid", Origin: "https://app.example.com", Client: "::1", UserAgent: name}, Detail: name,

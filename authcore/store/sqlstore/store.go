@@ -106,7 +106,7 @@ func New(cfg Config) *Store {
 func (s *Store) Stores() authcore.Stores {
 	stores := authcore.Stores{
 		Users: s, Credentials: s, Sessions: s, Confirmations: s, Outbox: s, Keys: s, Events: s,
-		Directory: s, Invites: s, Notices: s, Transactions: s, Health: s,
+		Directory: s, Invites: s, PersonalAccessTokens: s, Notices: s, Transactions: s, Health: s,
 	}
 	if s.dialect.Clock != "" {
 		stores.Clock = s
@@ -161,18 +161,19 @@ func micros(t time.Time) int64 { return t.UnixMicro() }
 func instant(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
 
 var (
-	_ authcore.Users          = (*Store)(nil)
-	_ authcore.Credentials    = (*Store)(nil)
-	_ authcore.Sessions       = (*Store)(nil)
-	_ authcore.Confirmations  = (*Store)(nil)
-	_ authcore.Outbox         = (*Store)(nil)
-	_ authcore.Keys           = (*Store)(nil)
-	_ authcore.Events         = (*Store)(nil)
-	_ authcore.Directory      = (*Store)(nil)
-	_ authcore.Invites        = (*Store)(nil)
-	_ authcore.Notices        = (*Store)(nil)
-	_ authcore.Transactions   = (*Store)(nil)
-	_ authcore.Health         = (*Store)(nil)
-	_ authcore.Challenges     = (*Store)(nil)
-	_ authcore.AttemptCounter = (*Store)(nil)
+	_ authcore.Users                = (*Store)(nil)
+	_ authcore.Credentials          = (*Store)(nil)
+	_ authcore.Sessions             = (*Store)(nil)
+	_ authcore.Confirmations        = (*Store)(nil)
+	_ authcore.Outbox               = (*Store)(nil)
+	_ authcore.Keys                 = (*Store)(nil)
+	_ authcore.Events               = (*Store)(nil)
+	_ authcore.Directory            = (*Store)(nil)
+	_ authcore.Invites              = (*Store)(nil)
+	_ authcore.Notices              = (*Store)(nil)
+	_ authcore.PersonalAccessTokens = (*Store)(nil)
+	_ authcore.Transactions         = (*Store)(nil)
+	_ authcore.Health               = (*Store)(nil)
+	_ authcore.Challenges           = (*Store)(nil)
+	_ authcore.AttemptCounter       = (*Store)(nil)
 )

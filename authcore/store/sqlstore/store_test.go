@@ -127,7 +127,7 @@ func TestStatements(t *testing.T) {
 			t.Errorf("%s\n\t%s", statement, scan)
 		}
 	}
-	if tables != 5 {
+	if tables != 6 {
 		t.Fatalf("%d tables refer to users", tables)
 	}
 }

@@ -4,7 +4,7 @@
 //
 // Where a contract leaves an edge open, the suite closes it:
 //
-//   - An id that is stored already (user, credential, session, key, mail, invite, event) is ErrConflict, and nothing is stored; so is the key
+//   - An id that is stored already (user, credential, session, key, mail, invite, personal access token, event) is ErrConflict, and nothing is stored; so is the key
 //     of a confirmation that is stored for somebody else.
 //   - Version is stored as given at creation, so that what was created can be updated without reading it again.
 //   - A user without a username is one whom no username finds; there may be many of them.
@@ -72,6 +72,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		run("confirmations", confirmationTests)
 		run("outbox", outboxTests)
 		run("invites", inviteTests)
+		run("personal access tokens", tokenTests)
 		run("directory", directoryTests)
 		run("events", eventTests)
 		run("transactions", transactionTests)
@@ -136,7 +137,7 @@ var verdicts = []error{
 	authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired, authcore.ErrInviteNotFound, authcore.ErrInviteExpired,
 	authcore.ErrCredentialNotFound, authcore.ErrCredentialInUse, authcore.ErrLastCredential,
 	authcore.ErrChallengeNotFound, authcore.ErrChallengeExpired, authcore.ErrChallengeLimit, authcore.ErrSessionNotFound,
-	authcore.ErrInvalidCursor,
+	authcore.ErrInvalidCursor, authcore.ErrPersonalAccessTokenNotFound,
 }
 
 // is demands that err is want and no other verdict; a want of nil demands that there is no error.
