@@ -43,12 +43,16 @@ type Rule struct {
 	// the token where nothing else is heard, "strict" asks the store at each request and refuses while it cannot say.
 	// Default: bounded.
 	Revocation string `json:"revocation,omitempty"`
+	// Lets the CORS preflights through of requests that this rule decides, without any identity. Default: they are judged as
+	// the OPTIONS requests that they are, which browsers send without credentials.
+	Preflight bool `json:"preflight,omitempty"`
 }
 
 // compiled is the rule as package policy takes it. What it says of itself is for that package to check.
 func (r Rule) compiled() (policy.Rule, error) {
 	p := policy.Rule{
 		Source: r.Source, Roles: r.Roles, Users: r.Users, Paths: r.Paths, Methods: r.Methods, Within: time.Duration(r.Within),
+		Preflight: r.Preflight,
 	}
 	switch {
 	case r.Action == "deny" && r.Who == "":
@@ -134,6 +138,7 @@ func (r Rule) compiled() (policy.Rule, error) {
 //		with   passkey | wallet | password | key ...
 //		within <duration>
 //		revocation strict | bounded
+//		preflight
 //	}
 //	deny [<path>...] {
 //		method <method>...
@@ -172,7 +177,8 @@ func (r *Rule) unmarshal(d *caddyfile.Dispenser, action string, args []string, c
 	}
 	if action == "allow" {
 		options = append(options, listOption("with passkey | wallet | password | key ...", &r.With), durationOption("within", &r.Within),
-			textOption("revocation strict | bounded", &r.Revocation))
+			textOption("revocation strict | bounded", &r.Revocation),
+			option{usage: "preflight", parse: func(*caddyfile.Dispenser, []string) error { r.Preflight = true; return nil }})
 	}
 	for i := range options {
 		options[i] = options[i].checked(check)

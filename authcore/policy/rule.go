@@ -172,8 +172,6 @@ func checkWho(rule Rule) error {
 		return fmt.Errorf("with and within ask how somebody signed in, and nobody has to here; use allow signed_in, role or user, or take them out")
 	case rule.Preflight && rule.Deny:
 		return fmt.Errorf("preflight is of no use where nobody is let in; take it out")
-	case rule.Preflight && rule.Anyone && len(rule.Methods) == 0:
-		return fmt.Errorf("preflight is of no use where anyone is let in with any method; take it out")
 	}
 	for i, method := range rule.With {
 		switch method {
@@ -250,14 +248,19 @@ func (c *compiled) fitsClient(client netip.Addr) bool {
 
 // proven reports whether the session has the evidence that the rule asks for.
 func (c *compiled) proven(id *authcore.Identity, now time.Time) bool {
-	if len(c.with) == 0 && c.within == 0 {
+	return Proven(id, c.with, c.within, now)
+}
+
+// Proven reports whether a session has the evidence that With and Within of a decision ask for.
+func Proven(id *authcore.Identity, with []authcore.Method, within time.Duration, now time.Time) bool {
+	if len(with) == 0 && within == 0 {
 		return true
 	}
 	for _, use := range id.Methods {
-		if !use.Evidence() || len(c.with) > 0 && !slices.Contains(c.with, use.Method) {
+		if !use.Evidence() || len(with) > 0 && !slices.Contains(with, use.Method) {
 			continue
 		}
-		if c.within == 0 || now.Sub(use.Time) <= c.within {
+		if within == 0 || now.Sub(use.Time) <= within {
 			return true
 		}
 	}
