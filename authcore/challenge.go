@@ -18,6 +18,8 @@ const (
 	PurposePasskeyRegistration   Purpose = "passkey-registration"
 	PurposePasskeyAuthentication Purpose = "passkey-authentication"
 	PurposePasskeyStepUp         Purpose = "passkey-step-up" // the same user again, verified
+	PurposeHandOff               Purpose = "hand-off"        // a sign-in at one site becomes one at another
+	PurposeKeptForm              Purpose = "kept-form"       // what a browser has sent, until its user confirmed
 )
 
 // Binding is what a challenge is bound to beside its secret.

@@ -20,6 +20,9 @@ type MethodUse struct {
 	Proof string
 	// Checked is when the wallet was asked again and said yes; zero where it was not yet.
 	Checked time.Time
+	// From is the id of the session in which this was proven, at another site that handed the sign-in over; empty where it was
+	// proven in this session. Tokens do not tell it.
+	From string
 }
 
 // Held is when what was proven was last known to hold.
@@ -62,6 +65,17 @@ type RefreshState struct {
 	Previous [32]byte // hash of the token just spent; zero at first
 	Salt     [32]byte // derives Current from the token whose hash is Previous
 	Rotated  time.Time
+}
+
+// From is the id of the session at another site that this one was handed over from, and with which it ends; empty where it
+// was opened by a sign-in of its own.
+func (s Session) From() string {
+	for _, use := range s.Methods {
+		if use.From != "" {
+			return use.From
+		}
+	}
+	return ""
 }
 
 // Live reports whether the session may still be used at this moment.

@@ -37,12 +37,15 @@ type Sessions struct {
 
 // Opening is a sign-in that has been proven and becomes a session.
 type Opening struct {
-	UserID    string
-	Origin    string             // the site, "https://app.example.com"
-	Use       authcore.MethodUse // what was proven; its Time becomes the time of the opening
-	Cookie    bool               // a browser's session, resumed by cookie; else a program's, continued by refresh tokens
-	ClientIP  string             // for the user's list of sessions; cut to 256 bytes
-	UserAgent string             // the same
+	UserID string
+	Origin string             // the site, "https://app.example.com"
+	Use    authcore.MethodUse // what was proven; its Time becomes the time of the opening
+	// From is the session at another site that hands the sign-in over, in place of Use: what was proven there counts, with
+	// its times, and the new session lives no longer. Its ID is empty where there is none.
+	From      authcore.Session
+	Cookie    bool   // a browser's session, resumed by cookie; else a program's, continued by refresh tokens
+	ClientIP  string // for the user's list of sessions; cut to 256 bytes
+	UserAgent string // the same
 }
 
 // In answers the same on another store: on that of a transaction, which it must not outlive.
@@ -67,6 +70,12 @@ func (s *Sessions) Open(ctx context.Context, o Opening) (authcore.Session, strin
 		Until:     now.Add(orDefault(s.Absolute, defaultAbsolute)),
 		ClientIP:  authcore.ClientText(o.ClientIP),
 		UserAgent: authcore.ClientText(o.UserAgent),
+	}
+	if o.From.ID != "" {
+		opened.Methods = handedOver(o.From)
+		if o.From.Until.Before(opened.Until) {
+			opened.Until = o.From.Until
+		}
 	}
 	opened.IdleUntil = s.idleUntil(opened, now)
 
@@ -141,27 +150,14 @@ func (s *Sessions) Verify(ctx context.Context, secret string) (authcore.Session,
 // StepUp notes that the user of a live session has proven something just now; the Time of use becomes that. What was
 // proven earlier by the same method counts no more. Its errors are those of Resume.
 func (s *Sessions) StepUp(ctx context.Context, id string, use authcore.MethodUse) (authcore.Session, error) {
-	for range maxTries {
-		found, err := s.session(ctx, id)
-		if err != nil {
-			return authcore.Session{}, err
-		}
-		now := s.now()
-		if !found.Live(now) {
-			return authcore.Session{}, fmt.Errorf("session: step up: expired: %w", authcore.ErrSessionNotFound)
-		}
+	return s.change(ctx, "step up", id, func(of *authcore.Session, now time.Time) {
 		use.Time = now
-		if i := slices.IndexFunc(found.Methods, func(u authcore.MethodUse) bool { return u.Method == use.Method }); i >= 0 {
-			found.Methods[i] = use
+		if i := slices.IndexFunc(of.Methods, func(u authcore.MethodUse) bool { return u.Method == use.Method }); i >= 0 {
+			of.Methods[i] = use
 		} else {
-			found.Methods = append(found.Methods, use)
+			of.Methods = append(of.Methods, use)
 		}
-		updated, err := s.update(ctx, found)
-		if !errors.Is(err, authcore.ErrConflict) {
-			return updated, err
-		}
-	}
-	return authcore.Session{}, unavailable("step up", authcore.ErrConflict)
+	})
 }
 
 // End ends a session by its public id; one that is not there is no error. Whether the caller may end it, the caller

@@ -122,13 +122,14 @@ type methodUse struct {
 	DeviceBound  bool            `json:"device_bound,omitempty"`
 	Proof        []byte          `json:"proof,omitempty"`
 	Checked      int64           `json:"checked,omitempty"`
+	From         string          `json:"from,omitempty"`
 }
 
 // sessionValues answers what is stored of a session beside id, user and version.
 func sessionValues(one authcore.Session) ([]any, error) {
 	methods := make([]methodUse, len(one.Methods))
 	for i, use := range one.Methods {
-		methods[i] = methodUse{use.Method, micros(use.Time), use.UserVerified, use.DeviceBound, []byte(use.Proof), 0}
+		methods[i] = methodUse{use.Method, micros(use.Time), use.UserVerified, use.DeviceBound, []byte(use.Proof), 0, use.From}
 		if !use.Checked.IsZero() {
 			methods[i].Checked = micros(use.Checked)
 		}
@@ -177,7 +178,7 @@ func scanSession(scan func(...any) error) (one authcore.Session, err error) {
 	for _, use := range methods {
 		kept := authcore.MethodUse{
 			Method: use.Method, Time: instant(use.Time), UserVerified: use.UserVerified, DeviceBound: use.DeviceBound,
-			Proof: string(use.Proof),
+			Proof: string(use.Proof), From: use.From,
 		}
 		if use.Checked != 0 {
 			kept.Checked = instant(use.Checked)

@@ -17,7 +17,7 @@ func session(id, userID string) authcore.Session {
 			Rotated: noon.Add(time.Microsecond),
 		},
 		Methods: []authcore.MethodUse{
-			{Method: authcore.Wallet, Time: noon, DeviceBound: true, Proof: "\x01\x00\xff any bytes", Checked: noon.Add(time.Hour)}, {Method: authcore.Passkey, Time: noon.Add(time.Second), UserVerified: true},
+			{Method: authcore.Wallet, Time: noon, DeviceBound: true, Proof: "\x01\x00\xff any bytes", Checked: noon.Add(time.Hour)}, {Method: authcore.Passkey, Time: noon.Add(time.Second), UserVerified: true, From: "elsewhere"},
 		},
 		Created: noon, LastSeen: noon.Add(time.Minute), IdleUntil: noon.Add(time.Hour), Until: noon.Add(24 * time.Hour),
 		ClientIP: "2001:db8::1", UserAgent: "Mozilla/5.0 (X11; Linux) é",
