@@ -111,7 +111,7 @@ func (r *Realm) addCredential(ctx context.Context, u authcore.User, c authcore.C
 // one: a session that was left open must not be enough to take the account over for good.
 func (r *Realm) freshUser(ctx context.Context, id *authcore.Identity) (authcore.User, error) {
 	if r.Now().Sub(id.AuthTime()) >= r.Fresh {
-		return authcore.User{}, errStepUp
+		return authcore.User{}, errStepUp.asking(nil, r.Fresh)
 	}
 	return r.presentUser(ctx, id)
 }

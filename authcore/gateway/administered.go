@@ -30,7 +30,7 @@ func (g *Gateway) administered(fresh bool, do serve) serve {
 		case !slices.Contains(id.Roles, AdminRole):
 			return errForbidden
 		case fresh && now.Sub(id.AuthTime()) >= g.realm.Fresh:
-			return errStepUp
+			return errStepUp.asking(nil, g.realm.Fresh)
 		}
 		asked := *v
 		asked.identity = id

@@ -11,6 +11,7 @@ type Error struct {
 
 	reason   string             // why, in a word for programs, where the code has several; may be empty
 	signal   string             // what the page may tell those who keep passkeys; may be empty
+	evidence *evidence          // what is missing, of errStepUp; else nil
 	identity *authcore.Identity // of who is told, for the error page; may be nil
 }
 

@@ -64,7 +64,7 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) (err
 			d, refusal = g.judgeStrictly(r, &v, asked)
 		}
 		if refusal == nil {
-			refusal = g.refusal(r, &v, d.Verdict, websocket)
+			refusal = g.refusal(r, &v, d, websocket)
 		}
 	}
 	var said string
@@ -207,9 +207,9 @@ func unavailable(err error) *refused {
 	return &refused{&Error{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: "Sign-in cannot be checked at the moment. Try again shortly.", Err: err}, "unavailable"}
 }
 
-// refusal turns a verdict into the answer for this visitor, or nil where the request may pass.
-func (g *Gateway) refusal(r *http.Request, v *visitor, verdict policy.Verdict, websocket bool) *refused {
-	switch verdict {
+// refusal turns a decision into the answer for this visitor, or nil where the request may pass.
+func (g *Gateway) refusal(r *http.Request, v *visitor, d policy.Decision, websocket bool) *refused {
+	switch d.Verdict {
 	case policy.Allow:
 		if websocket && v.via == byCookie && g.foreignOrigin(r) {
 			// Browsers send cookies with websockets from any page and let that page read the answers.
@@ -225,7 +225,7 @@ func (g *Gateway) refusal(r *http.Request, v *visitor, verdict policy.Verdict, w
 		}
 		return &refused{errSignedOut, "sign_in"}
 	case policy.StepUp:
-		return &refused{errStepUp, "step_up"}
+		return &refused{errStepUp.asking(d.With, d.Within), "step_up"}
 	case policy.BadPath:
 		return &refused{errBadTarget, "bad_request"}
 	}

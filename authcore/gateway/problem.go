@@ -200,7 +200,8 @@ func (g *Gateway) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 		Detail string `json:"detail"`
 		Reason string `json:"reason,omitempty"`
 		Signal string `json:"signal,omitempty"`
-	}{"about:blank", http.StatusText(e.Status), e.Status, e.Code, e.Detail, e.reason, e.signal})
+		*evidence
+	}{"about:blank", http.StatusText(e.Status), e.Status, e.Code, e.Detail, e.reason, e.signal, e.evidence})
 }
 
 // logError tells the operator what the client is not told; id is what an error page names. Refusals are what a gateway is for; only failures stand out.
