@@ -36,6 +36,11 @@ type Handler struct {
 	Headers []Header `json:"headers,omitempty"`
 	// Leaves out the default identity headers.
 	NoDefaultHeaders bool `json:"no_default_headers,omitempty"`
+	// In place of the default identity headers, those of another gateway: authelia, oauth2-proxy, authentik, pomerium,
+	// cloudflare or grafana. Default: authgate, its own.
+	HeaderPreset string `json:"header_preset,omitempty"`
+	// Lets what is not ASCII stand as UTF-8 in the default headers, or those of the preset. Default: percent-encoded.
+	RawHeaders bool `json:"raw_headers,omitempty"`
 	// How the pages of this site look and what they say, in place of what the app says. Default: as the app says.
 	Brand *Brand `json:"brand,omitempty"`
 
@@ -48,8 +53,10 @@ type Handler struct {
 type Header struct {
 	// The name.
 	Name string `json:"name"`
-	// The value, with placeholders {subject} {username} {name} {email} {roles} {wallet} {methods}.
+	// The value, with placeholders {subject} {username} {name} {email} {roles} {wallet} {methods}; or {assertion}, alone.
 	Value string `json:"value"`
+	// Lets what is not ASCII stand as UTF-8. Default: percent-encoded.
+	Raw bool `json:"raw,omitempty"`
 }
 
 // CaddyModule names the module.
@@ -86,6 +93,7 @@ func (h *Handler) site() (gateway.Site, error) {
 	site := gateway.Site{
 		Origin: h.Origin, Path: h.Path, Methods: signInMethods(h.Methods), CookieDomain: h.CookieDomain,
 		Headers: headers(h.Headers), NoDefaultHeaders: h.NoDefaultHeaders,
+		Preset: h.HeaderPreset, RawPreset: h.RawHeaders,
 	}
 	var err error
 	site.Rules, err = rules(h.Rules)

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -38,8 +40,8 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		cookie_domain <domain>
 //		allow         anyone | signed_in | role <role>... | user <user>... [<path>...] { … }
 //		deny          [<path>...] { … }
-//		header        <name> <value>
-//		headers       off
+//		header        <name> <value> [raw]
+//		headers       off | <preset> [raw]
 //		brand         { … }
 //	}
 //
@@ -47,7 +49,10 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 // it has exactly one with a host. path is where the gateway's own routes are mounted, default /auth. methods are the
 // sign-in methods offered, default all that are on and work on this origin; password is on where mail is configured. cookie_domain makes one sign-in good for all hosts below it. The
 // rules are read from the top; see [Rule]. header adds an identity header, whose value may have the placeholders
-// {subject} {username} {name} {email} {roles} {wallet} {methods}; headers off leaves out the default ones. brand is as in the global options, and in place of it.
+// {subject} {username} {name} {email} {roles} {wallet} {methods}, or may be {assertion}. headers off leaves out the default ones;
+// headers authelia, oauth2-proxy, authentik, pomerium, cloudflare or grafana sends what that gateway sends in place of them, and
+// authgate the default ones. With raw, what is not ASCII stands as UTF-8 and is not percent-encoded. brand is as in the global
+// options, and in place of it.
 //
 // Without a site around it, as here, origin must be written.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -130,22 +135,40 @@ func (p *handlerParser) options() []option {
 		textOption("cookie_domain <domain>", &h.CookieDomain).notingPlace(&p.cookieAt),
 		{usage: "allow anyone | signed_in | role <role>... | user <user>... [<path>...]", max: -1, repeat: true, block: true, parse: p.rule("allow")},
 		{usage: "deny [<path>...]", max: -1, repeat: true, block: true, parse: p.rule("deny")},
-		option{usage: "header <name> <value>", min: 2, max: 2, repeat: true, parse: func(_ *caddyfile.Dispenser, args []string) error {
-			h.Headers = append(h.Headers, Header{Name: args[0], Value: args[1]})
-			return nil
+		option{usage: "header <name> <value> [raw]", min: 2, max: 3, repeat: true, parse: func(d *caddyfile.Dispenser, args []string) error {
+			raw, err := parseRaw(d, args[2:])
+			h.Headers = append(h.Headers, Header{Name: args[0], Value: args[1], Raw: raw})
+			return err
 		}}.checked(func() error {
 			// The default headers may be off further down, so that this one may replace one of them.
 			return p.check(gateway.Site{Headers: headers(h.Headers), NoDefaultHeaders: true})
 		}),
-		{usage: "headers off", min: 1, max: 1, parse: func(d *caddyfile.Dispenser, args []string) error {
-			if args[0] != "off" {
-				return d.Errf("unknown %q; write: headers off, or for one further header: header <name> <value>", args[0])
+		option{usage: "headers off | <preset> [raw]", min: 1, max: 2, parse: func(d *caddyfile.Dispenser, args []string) (err error) {
+			h.NoDefaultHeaders = args[0] == "off"
+			if !h.NoDefaultHeaders {
+				h.HeaderPreset = args[0]
+			} else if len(args) > 1 {
+				return d.Errf("unexpected %q; write: headers off", args[1])
 			}
-			h.NoDefaultHeaders = true
-			return nil
-		}},
+			h.RawHeaders, err = parseRaw(d, args[1:])
+			return err
+		}}.checked(func() error {
+			if h.NoDefaultHeaders || slices.Contains(gateway.Presets(), h.HeaderPreset) {
+				return nil
+			}
+			return fmt.Errorf("unknown %q; write: headers off, headers with one of %s, or for one further header: header <name> <value>",
+				h.HeaderPreset, strings.Join(gateway.Presets(), ", "))
+		}),
 		brandOption(&h.Brand),
 	}
+}
+
+// parseRaw reads the word that may stand at the end of an option about headers.
+func parseRaw(d *caddyfile.Dispenser, args []string) (bool, error) {
+	if len(args) > 0 && args[0] != "raw" {
+		return false, d.Errf("unexpected %q; what may stand here is: raw", args[0])
+	}
+	return len(args) > 0, nil
 }
 
 // rule reads a rule and adds it to those before.

@@ -54,10 +54,10 @@ func New(realm *Realm, site Site) (*Gateway, error) {
 	if err := g.checkEvidence(); err != nil {
 		return nil, err
 	}
-	if g.headers, err = compileHeaders(site.Headers, site.NoDefaultHeaders); err != nil {
+	if g.headers, err = compileHeaders(site, o.text+site.Path+"/jwks.json"); err != nil {
 		return nil, err
 	}
-	g.strip = newStripper(site.Headers)
+	g.strip = newStripper(site)
 	g.tickets = newTicketCache()
 	if g.routes, err = g.ownRoutes(); err != nil {
 		return nil, err

@@ -10,7 +10,7 @@ import (
 )
 
 func TestHeadersTellTheIdentity(t *testing.T) {
-	ih, err := compileHeaders([]Header{{"X-WEBAUTH-USER", "u:{username}"}, {"X-Both", "{email} {name}"}}, false)
+	ih, err := compileHeaders(Site{Headers: []Header{{Name: "X-WEBAUTH-USER", Value: "u:{username}"}, {Name: "X-Both", Value: "{email} {name}"}}}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestHeadersTellTheIdentity(t *testing.T) {
 // Somebody downstream appends to one identity header, or replaces it in place: no other header, and no other request of
 // the same visitor, may change by that.
 func TestHeadersShareNoMemory(t *testing.T) {
-	values := []headerValue{{"A", "1"}, {"B", "2"}}
+	values := []headerValue{{name: "A", value: "1"}, {name: "B", value: "2"}, {name: assertionHeader, assertion: true}}
 	first, second := http.Header{}, http.Header{}
 	setHeaders(first, values, "x")
 	setHeaders(second, values, "x")
@@ -49,25 +49,28 @@ func TestHeadersShareNoMemory(t *testing.T) {
 
 func TestHeadersThatCannotWork(t *testing.T) {
 	for _, h := range []Header{
-		{"", "{username}"},
-		{"X User", "{username}"},
-		{"X_User", "{username}"},
-		{"Cookie", "{username}"},
-		{"host", "{username}"},
-		{"X-User", "{user}"},
-		{"X-User", "{username"},
-		{"X-User", "static"},
-		{"X-User", "ü{username}"},
-		{"X-User", "}{username}"},
-		{"remote-user", "{username}"},
-		{"X-Authgate-Assertion", "{username}"},
-		{"X-Very-Long-Header-Name-That-Goes-On-And-On-And-On-Until-Nobody-Reads-It", "{username}"},
+		{Name: "", Value: "{username}"},
+		{Name: "X User", Value: "{username}"},
+		{Name: "X_User", Value: "{username}"},
+		{Name: "Cookie", Value: "{username}"},
+		{Name: "host", Value: "{username}"},
+		{Name: "X-User", Value: "{user}"},
+		{Name: "X-User", Value: "{username"},
+		{Name: "X-User", Value: "static"},
+		{Name: "X-User", Value: "ü{username}"},
+		{Name: "X-User", Value: "}{username}"},
+		{Name: "remote-user", Value: "{username}"},
+		{Name: "X-Authgate-Assertion", Value: "{username}"},
+		{Name: "X-Authgate-Assertion", Value: "{assertion}"},
+		{Name: "X-Jwt", Value: "Bearer {assertion}"},
+		{Name: "X-User", Value: "{roles by pipes}"},
+		{Name: "X-Very-Long-Header-Name-That-Goes-On-And-On-And-On-Until-Nobody-Reads-It", Value: "{username}"},
 	} {
-		if _, err := compileHeaders([]Header{h}, false); err == nil {
+		if _, err := compileHeaders(Site{Headers: []Header{h}}, ""); err == nil {
 			t.Errorf("%q: %q was accepted", h.Name, h.Value)
 		}
 	}
-	if _, err := compileHeaders([]Header{{"Remote-User", "{name}"}}, true); err != nil {
+	if _, err := compileHeaders(Site{Headers: []Header{{Name: "Remote-User", Value: "{name}"}}, NoDefaultHeaders: true}, ""); err != nil {
 		t.Errorf("a default header of one's own with headers off: %v", err)
 	}
 }

@@ -15,17 +15,23 @@ type Site struct {
 	CookieDomain     string            // one sign-in for all hosts below it; default: this host only
 	Rules            []policy.Rule
 	Headers          []Header // further identity headers
-	NoDefaultHeaders bool
-	Pages            Pages // sign-in page and the like; default: none, the routes of pages answer 404
+	NoDefaultHeaders bool     // no other headers than Headers
+	Preset           string   // headers of another gateway in place of the default ones, see Presets
+	RawPreset        bool     // as Header.Raw, for the default headers or those of the preset
+	Pages            Pages    // sign-in page and the like; default: none, the routes of pages answer 404
 	// Identified is told who a request is (nil: signed out) after it was authenticated and before it is judged.
 	Identified func(*http.Request, *authcore.Identity)
 	Owner      any // whatever made the gateway, for Gateway.Owner; may be nil
 }
 
 // Header is an identity header: its value is a template with placeholders {subject} {username} {name} {email} {roles}
-// {wallet} {methods}. Where a placeholder of it has no value, the header is absent.
+// {wallet} {methods}. Where a placeholder of it has no value, the header is absent. A header whose value is {assertion} alone
+// carries the assertion.
 type Header struct {
 	Name, Value string
+	// Raw lets a value stand as UTF-8 where it is text without control characters; else it is percent-encoded where it is not
+	// printable ASCII.
+	Raw bool
 }
 
 // Next is what stands behind the gateway.

@@ -14,14 +14,15 @@ var overrides = []string{
 
 // stripper removes what a client may not say to the backend.
 type stripper struct {
-	names   map[string]struct{} // folded
-	lengths [maxFolded + 1]bool // of names: most headers are let through by a look at their length
+	names    map[string]struct{} // folded
+	lengths  [maxFolded + 1]bool // of names: most headers are let through by a look at their length
+	families []string            // folded: what begins so goes too
 }
 
 // maxFolded bounds the names that are compared; configured names are no longer than that.
 const maxFolded = 64
 
-func newStripper(further []Header) stripper {
+func newStripper(site Site) stripper {
 	s := stripper{names: make(map[string]struct{})}
 	add := func(name string) {
 		f := foldName(name)
@@ -30,17 +31,35 @@ func newStripper(further []Header) stripper {
 			s.lengths[len(f)] = true
 		}
 	}
-	for _, h := range defaultHeaders {
-		add(h.Name)
+	preset, _ := site.preset()
+	for _, list := range [][]Header{defaultHeaders, preset.headers, site.Headers} {
+		for _, h := range list {
+			add(h.Name)
+		}
 	}
-	for _, h := range further {
-		add(h.Name)
-	}
-	for _, name := range overrides {
+	for _, name := range append(overrides[:len(overrides):len(overrides)], preset.names...) {
 		add(name)
 	}
-	add(assertionHeader)
+	for _, begin := range preset.families {
+		s.families = append(s.families, foldName(begin))
+	}
 	return s
+}
+
+// isOfFamily reports whether a name begins, in any spelling, as those of a family do.
+func (s *stripper) isOfFamily(name string) bool {
+	var buf [maxFolded]byte
+	for _, begin := range s.families {
+		if len(name) < len(begin) {
+			continue
+		}
+		b := buf[:copy(buf[:], name[:len(begin)])]
+		fold(b)
+		if string(b) == begin {
+			return true
+		}
+	}
+	return false
 }
 
 // foldName makes one spelling of all that a backend might take for the same header: CGI-like interfaces turn '-' into
@@ -79,6 +98,10 @@ func (s *stripper) strip(r *http.Request, websocket bool) {
 	}
 	var buf [maxFolded]byte
 	for name := range h {
+		if len(s.families) > 0 && s.isOfFamily(name) {
+			delete(h, name)
+			continue
+		}
 		if len(name) > maxFolded || !s.lengths[len(name)] {
 			continue
 		}

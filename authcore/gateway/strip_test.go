@@ -9,7 +9,7 @@ import (
 
 func stripped(t *testing.T, h http.Header, websocket bool) http.Header {
 	t.Helper()
-	s := newStripper([]Header{{"X-WEBAUTH-USER", "{username}"}})
+	s := newStripper(Site{Headers: []Header{{Name: "X-WEBAUTH-USER", Value: "{username}"}}})
 	r := &http.Request{Header: h, Trailer: http.Header{"Remote-User": nil}}
 	s.strip(r, websocket)
 	if r.Trailer != nil {
@@ -89,7 +89,7 @@ func TestUpgradeToAnythingButWebsocket(t *testing.T) {
 		r := &http.Request{Method: "GET", ProtoMajor: 1, Header: http.Header{
 			"Upgrade": {proto}, "Connection": {"Upgrade, HTTP2-Settings"}, "Http2-Settings": {"AAMAAABkAAQAAP__"},
 		}}
-		s := newStripper(nil)
+		s := newStripper(Site{})
 		s.strip(r, isWebsocket(r))
 		if len(r.Header) != 0 {
 			t.Errorf("%s: %v passed", proto, r.Header)
