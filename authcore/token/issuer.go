@@ -98,6 +98,7 @@ func (i *Issuer) Assertion(ctx context.Context, origin string, id *authcore.Iden
 		return "", time.Time{}, err
 	}
 	c.Audience = []string{origin}
+	c.Username, c.Name, c.Email = id.Username, id.Name, id.Email
 	return i.sign(ctx, assertionType, c)
 }
 

@@ -168,6 +168,7 @@ func TestAssertionClaims(t *testing.T) {
 	want := map[string]any{
 		"iss": origin, "aud": origin, "sub": "u-1", "sid": "s-1", "roles": []any{"admin", "editor"}, "amr": []any{"mfa", "pop", "pwd"},
 		"auth_time": float64(start.Add(-time.Minute).Unix()), "iat": float64(start.Unix()), "exp": float64(start.Unix() + 120),
+		"preferred_username": "alice", "name": "Alice <Ä> \"Q\"", "email": "alice@example.com",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("claims %v\nwant   %v", got, want)
