@@ -43,7 +43,7 @@ func newOpsMetrics() opsMetrics {
 		}),
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "caddy_authgate_streams_ended_total",
-			Help: "Streams that were cut by reason: session_ended, refused by the rules judged anew, or unavailable.",
+			Help: "Streams that were cut since they are no longer allowed, by reason.",
 		}, []string{"reason"}),
 		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "caddy_authgate_rate_limited_total",
@@ -59,14 +59,14 @@ func newOpsMetrics() opsMetrics {
 	m.build.Set(1)
 	m.streams = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "caddy_authgate_streams",
-		Help: "Websockets and other streams of signed-in users that are open.",
+		Help: "Requests of signed-in users that go on: websockets, events, downloads, uploads.",
 	}, func() float64 {
 		if state := m.state.Load(); state != nil {
 			return float64(state.Streams())
 		}
 		return 0
 	})
-	for _, reason := range []string{"session_ended", "refused", "unavailable"} {
+	for _, reason := range gateway.StreamReasons() {
 		m.ended.WithLabelValues(reason)
 	}
 	for _, limit := range []string{"sign-in", "mail"} {

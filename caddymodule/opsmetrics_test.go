@@ -160,7 +160,7 @@ func TestReloadDoublesNoMetric(t *testing.T) {
 // What is cut and refused is counted with the reason, and clocks that are gone leave no series.
 func TestOperationsMetrics(t *testing.T) {
 	m := newMetrics()
-	m.ops.StreamEnded("refused")
+	m.ops.StreamEnded("rules_changed")
 	m.ops.Limited("mail")
 	signing := time.Unix(1700000000, 0)
 	m.ops.looked(gateway.Status{
@@ -170,7 +170,7 @@ func TestOperationsMetrics(t *testing.T) {
 		{Name: "notices", State: gateway.PartOff},
 	}, signing, 2)
 	for name, want := range map[string]float64{
-		"caddy_authgate_streams_ended_total{refused}": 1, "caddy_authgate_rate_limited_total{mail}": 1, "caddy_authgate_part_up{store}": 1,
+		"caddy_authgate_streams_ended_total{rules_changed}": 1, "caddy_authgate_rate_limited_total{mail}": 1, "caddy_authgate_part_up{store}": 1,
 		"caddy_authgate_part_up{clock}": 0.5, "caddy_authgate_part_up{keys}": 0, "caddy_authgate_clock_offset_seconds{clock}": -7,
 		"caddy_authgate_signing_keys{}": 2, "caddy_authgate_signing_key_since_seconds{}": 1700000000,
 	} {

@@ -83,7 +83,7 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) (err
 		g.setErrorHeaders(w.Header(), refusal.Error)
 		return refusal.to(v.identity)
 	}
-	f := &responseFilter{ResponseWriter: w, setCookie: v.setCookie}
+	f := &responseFilter{stream: stream{writer: w}, setCookie: v.setCookie}
 	defer f.finish()
 	if v.ticket == nil {
 		if v.refused {
@@ -96,16 +96,12 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) (err
 	}
 	setHeaders(r.Header, v.ticket.headers, said)
 	f.private = !(d.Rule >= 0 && g.site.Rules[d.Rule].Anyone)
-	if websocket || isEventStream(r.Header) {
-		followed, finish, live := g.follow(r, v.ticket, asked)
-		if !live {
-			g.setErrorHeaders(w.Header(), errSignedOut)
-			return errSignedOut
-		}
-		defer finish()
-		r = followed
-	} else {
-		f.gateway, f.ticket, f.asked = g, v.ticket, asked
+	f.stream.gateway, f.stream.ticket, f.stream.asked = g, v.ticket, asked
+	r, live := f.stream.begin(r, websocket || isEventStream(r.Header))
+	if !live {
+		f.wrote = true // this answer is the gateway's
+		g.setErrorHeaders(w.Header(), errSignedOut)
+		return errSignedOut
 	}
 	g.realm.Observer.Decided("allow", g.realm.Now().Sub(start))
 	handed = true

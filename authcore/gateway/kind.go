@@ -37,16 +37,6 @@ func isEventStream(h http.Header) bool {
 	return strings.HasPrefix(h.Get("Accept"), "text/event-stream")
 }
 
-// isStream reports whether an answer of this content type may go on for hours, and tells more the longer it does.
-func isStream(contentType string) bool {
-	kind, _, _ := strings.Cut(contentType, ";")
-	switch kind = strings.ToLower(strings.Trim(kind, " \t")); kind {
-	case "text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson":
-		return true
-	}
-	return strings.HasPrefix(kind, "application/grpc")
-}
-
 // isNavigation reports whether the answer to a request becomes a page in front of a person, who can be sent to sign in.
 // Anything else is a program, which a redirect would only confuse. Browsers say so themselves (W3C Fetch Metadata,
 // sections 2.1 and 2.2); of older ones, and programs, the other headers tell.

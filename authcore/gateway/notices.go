@@ -59,7 +59,9 @@ func (l listener) Connected(is bool) {
 
 // forget makes the end of a session that the store knows of hold on this instance at once.
 func (r *Realm) forget(id string) {
-	r.State.end(id, r.untilExpired())
+	if cut, userID := r.State.end(id, r.untilExpired()); cut > 0 && r.Traffic != nil {
+		go r.tellEnded(userID, cut)
+	}
 }
 
 // outdate makes what was changed of a user count on this instance at once.

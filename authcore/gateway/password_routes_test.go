@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -418,7 +419,11 @@ func TestResetEndsAllSessionsAtOnce(t *testing.T) {
 	var v struct{ Session sessionView }
 	h.do("GET", "session", "", thief.bearer()...).ok(&v)
 	cut := false
-	h.realm.State.streams[v.Session.ID] = map[*stream]struct{}{{gateway: h.gateway, session: v.Session.ID, cut: func() { cut = true }}: {}}
+	open := &stream{
+		gateway: h.gateway, ticket: &ticket{identity: &authcore.Identity{SessionID: v.Session.ID}},
+		writer: httptest.NewRecorder(), cancel: func() { cut = true },
+	}
+	h.realm.State.streams[v.Session.ID] = map[*stream]struct{}{open: {}}
 	key := h.forgot(alice)
 	var mine signedInView
 	h.reset(key, newPassword, "").ok(&mine)

@@ -111,8 +111,7 @@ type Observer interface {
 
 // Traffic is told what becomes of streams and of requests that are too many, as an Observer is.
 type Traffic interface {
-	// StreamEnded is told each stream that is cut: why is "session_ended", "refused" (by the rules, judged anew) or
-	// "unavailable".
+	// StreamEnded is told each stream that is cut: why is one of StreamReasons.
 	StreamEnded(why string)
 	// Limited is told each request that is refused since its client sent too many: limit is "sign-in" or "mail".
 	Limited(limit string)

@@ -6,37 +6,33 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"time"
-
-	"github.com/caddy-authgate/authgate/authcore/policy"
 )
 
 // responseFilter keeps a backend from setting the gateway's cookies, and sets the renewed one.
 type responseFilter struct {
-	http.ResponseWriter
 	setCookie string // the gateway's own Set-Cookie; may be empty
 	private   bool   // the answer is for this visitor: shared caches must not keep it unless the backend says how
 	wrote     bool
 
-	// The request, as it is judged again should the answer turn out to be a stream.
-	gateway *Gateway
-	ticket  *ticket // nil: signed out, or a stream that is followed already
-	asked   policy.Request
-	stream  *stream
+	stream stream // its writer is where the answer goes; nothing else of it is set for who is signed out
 
 	cacheControl [1]string // what filter sets, if it does
 }
 
+// Header implements http.ResponseWriter.
+func (f *responseFilter) Header() http.Header { return f.stream.writer.Header() }
+
+// WriteHeader implements http.ResponseWriter.
 func (f *responseFilter) WriteHeader(status int) {
 	f.filter(status)
-	f.ResponseWriter.WriteHeader(status)
+	f.stream.writer.WriteHeader(status)
 }
 
 func (f *responseFilter) filter(status int) {
 	if f.wrote {
 		return
 	}
-	h := f.ResponseWriter.Header()
+	h := f.stream.writer.Header()
 	if len(h["Set-Cookie"]) > 0 {
 		dropCookies(h, isOwnCookie)
 	}
@@ -44,9 +40,6 @@ func (f *responseFilter) filter(status int) {
 		return // informational: the real answer is still to come
 	}
 	f.wrote = true
-	if f.ticket != nil && isStream(h.Get("Content-Type")) {
-		f.follow()
-	}
 	if f.setCookie != "" {
 		h["Set-Cookie"] = append(h["Set-Cookie"], f.setCookie)
 		f.cacheControl[0] = "no-store"
@@ -57,27 +50,11 @@ func (f *responseFilter) filter(status int) {
 	}
 }
 
-// follow makes an answer end with the session where it is a stream that did not look like one in the request: a page
-// that reads events by fetch asks for anything.
-func (f *responseFilter) follow() {
-	cut := func() {
-		rc, past := http.NewResponseController(f.ResponseWriter), time.Unix(1, 0)
-		_ = rc.SetReadDeadline(past) // in HTTP/1 this ends the request's context too
-		_ = rc.SetWriteDeadline(past)
-	}
-	var live bool
-	if f.stream, live = f.gateway.watch(f.ticket, f.asked, cut); !live {
-		cut()
-	}
-}
-
 // finish is to be called when the request is done. Where nothing was written, the server answers with the headers as they
 // stand.
 func (f *responseFilter) finish() {
 	f.filter(http.StatusOK)
-	if f.stream != nil {
-		f.stream.finish()
-	}
+	f.stream.finish()
 }
 
 // dropCookies removes what would set a cookie of these names. A nameless cookie ("=authgate=x") is sent back by browsers
@@ -99,26 +76,29 @@ func dropCookies(h http.Header, named func(string) bool) {
 }
 
 func (f *responseFilter) Write(b []byte) (int, error) {
+	if f.stream.ended.Load() {
+		return 0, errStreamEnded // where the writers below know no deadlines
+	}
 	f.filter(http.StatusOK)
-	return f.ResponseWriter.Write(b)
+	return f.stream.writer.Write(b)
 }
 
 // ReadFrom lets files go out by sendfile where the writer below can.
 func (f *responseFilter) ReadFrom(r io.Reader) (int64, error) {
 	f.filter(http.StatusOK)
-	return io.Copy(f.ResponseWriter, r)
+	return io.Copy(f.stream.writer, r)
 }
 
 func (f *responseFilter) Flush() { _ = f.FlushError() }
 
 func (f *responseFilter) FlushError() error {
 	f.filter(http.StatusOK)
-	return http.NewResponseController(f.ResponseWriter).Flush()
+	return http.NewResponseController(f.stream.writer).Flush()
 }
 
 func (f *responseFilter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return http.NewResponseController(f.ResponseWriter).Hijack()
+	return http.NewResponseController(f.stream.writer).Hijack()
 }
 
 // Unwrap is for http.ResponseController.
-func (f *responseFilter) Unwrap() http.ResponseWriter { return f.ResponseWriter }
+func (f *responseFilter) Unwrap() http.ResponseWriter { return f.stream.writer }

@@ -17,7 +17,7 @@ func TestBackendCannotSetTheCookie(t *testing.T) {
 	}
 	for _, how := range []string{"WriteHeader", "Write", "Flush", "ReadFrom", "EarlyHints", "nothing"} {
 		w := httptest.NewRecorder()
-		f := &responseFilter{ResponseWriter: w, setCookie: "__Host-authgate=ours"}
+		f := &responseFilter{stream: stream{writer: w}, setCookie: "__Host-authgate=ours"}
 		for _, l := range lines {
 			f.Header().Add("Set-Cookie", l)
 		}
@@ -48,18 +48,18 @@ func TestBackendCannotSetTheCookie(t *testing.T) {
 func TestAnswersForOneVisitorAreNotCachedForAll(t *testing.T) {
 	tests := []struct {
 		name    string
-		filter  responseFilter
+		filter  *responseFilter
 		backend string
 		want    string
 	}{
-		{"renewed", responseFilter{setCookie: "x=y"}, "public, max-age=60", "no-store"},
-		{"identified", responseFilter{private: true}, "", "private"},
-		{"identified, backend decides", responseFilter{private: true}, "public, max-age=60", "public, max-age=60"},
-		{"public", responseFilter{}, "", ""},
+		{"renewed", &responseFilter{setCookie: "x=y"}, "public, max-age=60", "no-store"},
+		{"identified", &responseFilter{private: true}, "", "private"},
+		{"identified, backend decides", &responseFilter{private: true}, "public, max-age=60", "public, max-age=60"},
+		{"public", &responseFilter{}, "", ""},
 	}
 	for _, tt := range tests {
 		w := httptest.NewRecorder()
-		tt.filter.ResponseWriter = w
+		tt.filter.stream.writer = w
 		if tt.backend != "" {
 			w.Header().Set("Cache-Control", tt.backend)
 		}

@@ -23,9 +23,13 @@ type State struct {
 	stepped  map[string]stepUp // by session: more was proven
 	any      atomic.Bool       // whether ended, outdated or stepped has entries, so that the common case takes no lock
 
+	underway underway // what may yet become a stream
+
 	// What chains have said for roles, and who asked them: what a lying endpoint said goes with it.
 	holdings *wallet.HoldingAnswers
 	asked    *wallet.Contracts
+
+	forms keptForms
 
 	born  atomic.Int64 // Unix seconds; sessions that ended before are not in ended
 	doubt atomic.Int64 // how often that was moved on: what was verified before must be again
@@ -43,10 +47,12 @@ type stepUp struct {
 
 // NewState makes an empty state.
 func NewState() *State {
-	return &State{
+	s := &State{
 		ended: make(map[string]time.Time), streams: make(map[string]map[*stream]struct{}),
 		inUse: make(map[*Realm][]*Gateway), outdated: make(map[string]since), stepped: make(map[string]stepUp),
 	}
+	s.underway.init()
+	return s
 }
 
 // holdingsBy answers what chains have said to contracts so far.
@@ -66,7 +72,7 @@ func (s *State) outdate(userID string, now, until time.Time) {
 	defer s.mu.Unlock()
 	s.outdated[userID] = since{now.Unix() + 1, until} // tokens tell whole seconds
 	s.any.Store(true)
-	s.judgeAgain(func(st *stream) bool { return st.user == userID })
+	s.judgeAgain(func(st *stream) bool { return st.ticket.identity.Subject == userID })
 }
 
 // judgeAgain has streams judged again now. It needs s.mu.
@@ -125,8 +131,8 @@ func (s *State) lacks(id *authcore.Identity) bool {
 }
 
 // end makes the end of a session hold on this instance at once: its access tokens count no more, its streams close.
-// The time is when the last of its access tokens has expired.
-func (s *State) end(id string, until time.Time) {
+// The time is when the last of its access tokens has expired. What comes back is how many streams were cut, and whose.
+func (s *State) end(id string, until time.Time) (cut int, userID string) {
 	s.mu.Lock()
 	s.ended[id] = until
 	s.any.Store(true)
@@ -134,8 +140,11 @@ func (s *State) end(id string, until time.Time) {
 	delete(s.streams, id)
 	s.mu.Unlock()
 	for st := range open {
-		st.end(streamSessionEnded)
+		if userID = st.ticket.identity.Subject; st.end() {
+			cut++
+		}
 	}
+	return cut, userID
 }
 
 func (s *State) isEnded(id string) bool {
@@ -148,8 +157,9 @@ func (s *State) isEnded(id string) bool {
 	return ended
 }
 
-// open registers a stream of a session, or reports false where the session has ended in the meantime.
-func (s *State) open(id string, st *stream) bool {
+// open registers a stream, or reports false where its session has ended in the meantime.
+func (s *State) open(st *stream) bool {
+	id := st.ticket.identity.SessionID
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ended := s.ended[id]; ended {
@@ -160,6 +170,12 @@ func (s *State) open(id string, st *stream) bool {
 	}
 	s.streams[id][st] = struct{}{}
 	return true
+}
+
+// outdates reports whether anything has changed since it was told who asks for a stream, and by which rules it is judged.
+func (s *State) outdates(st *stream) bool {
+	t := st.ticket
+	return !s.inForce(st.gateway) || s.isOutdated(t.identity, t.issued) || s.doubt.Load() != t.doubt
 }
 
 // Streams answers how many streams are open.
@@ -173,7 +189,8 @@ func (s *State) Streams() int {
 	return n
 }
 
-func (s *State) close(id string, st *stream) {
+func (s *State) close(st *stream) {
+	id := st.ticket.identity.SessionID
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if delete(s.streams[id], st); len(s.streams[id]) == 0 {

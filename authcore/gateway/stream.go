@@ -4,26 +4,40 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/policy"
 )
 
-// stream is a request that may go on long after it was judged: a websocket, server-sent events or the like.
+// stream is a request of somebody who is signed in, from when it is handed over until it is done. Most are done before
+// anybody looks; one that goes on is followed, so that it ends when it is no longer allowed: a websocket, server-sent
+// events, a download, an upload, whatever it says that it is.
 type stream struct {
 	gateway *Gateway // that let it through
-	session string
-	user    string
-	request policy.Request
-	cut     func() // ends it; may be called more than once
+	ticket  *ticket
+	asked   policy.Request
+	writer  http.ResponseWriter
+	cancel  context.CancelFunc // ends the request's context; nil: its deadlines do
 
-	mu    sync.Mutex
-	timer *time.Timer
-	done  bool
-	ended bool // it was cut
+	lane       *lane // where it waits while it is young; nil: it was followed at once
+	next, prev *stream
+	linked     bool  // it still waits there; these three are the lane's to guard
+	turn       uint8 // so is this: which half of the lane
+
+	mu       sync.Mutex
+	timer    *time.Timer // nil: it is not followed yet
+	judging  bool
+	again    bool // to be judged once more when that is done
+	done     bool
+	failures uint8
+	ended    atomic.Bool // it was cut; set with mu held
 }
+
+var errStreamEnded = errors.New("gateway: what was asked for is no longer allowed")
 
 // retryUnavailable is how soon a stream is judged again when the store could not tell, and maxUnavailable how often.
 const (
@@ -31,120 +45,241 @@ const (
 	maxUnavailable   = 12
 )
 
-// follow makes a request end when its session does. The function that comes back is to be called when the request is
-// done. It reports false where the session has ended in the meantime.
-func (g *Gateway) follow(r *http.Request, t *ticket, asked policy.Request) (*http.Request, func(), bool) {
-	ctx, cancel := context.WithCancel(r.Context())
-	s, live := g.watch(t, asked, cancel)
-	if !live {
-		cancel()
-		return nil, nil, false
-	}
-	return r.WithContext(ctx), func() { s.finish(); cancel() }, true
-}
-
-// watch has cut called when what is asked is no longer allowed, until the stream that comes back is finished. It reports
-// false where the session has ended in the meantime.
-func (g *Gateway) watch(t *ticket, asked policy.Request, cut func()) (*stream, bool) {
-	s := &stream{gateway: g, session: t.identity.SessionID, user: t.identity.Subject, request: asked, cut: cut}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !g.realm.State.open(s.session, s) {
-		return nil, false
-	}
-	// What the access token says holds until it expires; then the store is asked.
-	wait := t.expires.Sub(g.realm.Now())
-	if !g.realm.State.inForce(g) {
-		wait = 0 // its configuration ended while the request was under way
-	}
-	s.timer = time.AfterFunc(wait, func() { s.again(0) })
-	return s, true
-}
-
 // Why streams are cut, as Traffic is told.
 const (
-	streamSessionEnded = "session_ended"
-	streamRefused      = "refused"     // judged anew, it is not allowed any more
-	streamUnavailable  = "unavailable" // nobody could say for a minute
+	streamSessionEnded   = "session_ended"
+	streamSessionExpired = "session_expired"
+	streamUserDisabled   = "user_disabled" // or deleted
+	streamUserChanged    = "user_changed"  // the rules refuse it to who the user is by now
+	streamRulesChanged   = "rules_changed" // the rules of a new configuration refuse it, or its site is gone
+	streamStepUp         = "step_up"       // the rules ask for a newer or stronger sign-in by now
+	streamUnavailable    = "unavailable"   // nobody could say for a minute
 )
 
-// end cuts the stream unless it is done: what it was carried by may carry another request by then.
-func (s *stream) end(why string) {
+// StreamReasons answers why streams are cut, in the words that Traffic is told.
+func StreamReasons() []string {
+	return []string{
+		streamSessionEnded, streamSessionExpired, streamUserDisabled, streamUserChanged, streamRulesChanged, streamStepUp, streamUnavailable,
+	}
+}
+
+// smallBody is how many bytes of a request may be on their way without the request being one that can stall.
+const smallBody = 64 << 10
+
+// begin has a request that is handed over end with its session. It answers the request to hand over instead, and false
+// where the session has ended in the meantime. The stream's finish is to be called when the request is done.
+func (s *stream) begin(r *http.Request, long bool) (*http.Request, bool) {
+	if long || canStall(r) {
+		ctx, cancel := context.WithCancel(r.Context())
+		r, s.cancel = r.WithContext(ctx), cancel
+	}
+	if long {
+		return r, s.follow()
+	}
+	s.gateway.realm.State.underway.add(s)
+	return r, true
+}
+
+// canStall reports whether past deadlines may not end a request while its backend says nothing. In HTTP/1 they do where the
+// body was read, and in HTTP/2; in HTTP/3 they end reads and writes only. These requests pay for a context of their own.
+func canStall(r *http.Request) bool {
+	return r.ProtoMajor == 3 || r.ContentLength < 0 || r.ContentLength > smallBody ||
+		strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")
+}
+
+// follow has the stream cut when what it asked is no longer allowed. It reports false where the session has ended in the
+// meantime.
+func (s *stream) follow() bool {
+	realm := s.gateway.realm
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.done {
-		return
+		return true
+	}
+	if !realm.State.open(s) {
+		return false
+	}
+	// What the access token says holds until it expires; then the store is asked.
+	wait := s.ticket.expires.Sub(realm.Now())
+	if realm.State.outdates(s) {
+		wait = 0
+	}
+	s.timer = time.AfterFunc(wait, s.judgeAgain)
+	return true
+}
+
+// cut ends the request, with what is under way of its body and its answer. It needs s.mu, and that the stream is not done:
+// what the request was carried by may carry another one by then.
+func (s *stream) cut() {
+	s.ended.Store(true)
+	if s.cancel != nil {
+		s.cancel()
+	}
+	// A client that does not read keeps no answer open, nor one that does not send a body. In HTTP/1 this ends the context
+	// of a request without one, too, and in HTTP/2 of any.
+	rc, past := http.NewResponseController(s.writer), time.Unix(1, 0)
+	_ = rc.SetReadDeadline(past)
+	_ = rc.SetWriteDeadline(past)
+}
+
+// end cuts the stream and reports true, unless it is done or was cut before.
+func (s *stream) end() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done || s.ended.Load() {
+		return false
 	}
 	s.cut()
-	if !s.ended {
-		s.ended = true
-		if traffic := s.gateway.realm.Traffic; traffic != nil {
-			traffic.StreamEnded(why)
-		}
-	}
+	return true
 }
 
 func (s *stream) finish() {
-	s.mu.Lock()
-	s.done = true
-	s.timer.Stop()
-	s.mu.Unlock()
-	s.gateway.realm.State.close(s.session, s)
+	if s.gateway == nil {
+		return
+	}
+	if s.lane == nil || !s.lane.remove(s) {
+		s.mu.Lock()
+		s.done = true
+		if s.timer != nil {
+			s.timer.Stop()
+		}
+		s.mu.Unlock()
+		s.gateway.realm.State.close(s)
+	}
+	if s.cancel != nil {
+		s.cancel()
+	}
 }
 
 // hurry has the stream judged again now.
 func (s *stream) hurry() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.done {
+	switch {
+	case s.done || s.ended.Load():
+	case s.judging:
+		s.again = true // what is being read may be of before
+	default:
 		s.timer.Reset(0)
 	}
 }
 
-// again judges the stream anew, as if it were a request of this moment.
-func (s *stream) again(failures int) {
+// judgeAgain judges the stream anew, as if it were a request of this moment.
+func (s *stream) judgeAgain() {
+	s.mu.Lock()
+	if s.done || s.ended.Load() || s.judging {
+		s.mu.Unlock()
+		return
+	}
+	s.judging = true
+	s.mu.Unlock()
+
 	ctx, cancel := context.WithTimeout(context.Background(), renewTimeout)
 	defer cancel()
-	next, failed := s.gateway.realm.AccessToken, 0
-	switch allowed, err := s.judge(ctx); {
-	case err != nil && failures+1 < maxUnavailable:
-		next, failed = retryUnavailable, failures+1
-	case err != nil:
-		s.end(streamUnavailable)
-		return
-	case !allowed:
-		s.end(streamRefused)
-		return
-	}
+	until, why, err := s.judge(ctx)
+
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.done {
-		s.timer = time.AfterFunc(next, func() { s.again(failed) })
+	s.judging = false
+	if s.done || s.ended.Load() {
+		return
 	}
+	realm := s.gateway.realm
+	next := min(realm.AccessToken, until.Sub(realm.Now()))
+	switch {
+	case err != nil && s.failures+1 < maxUnavailable:
+		next = retryUnavailable
+		s.failures++
+	case err != nil:
+		why = streamUnavailable
+	default:
+		s.failures = 0
+	}
+	if why != "" {
+		s.cut()
+		realm.streamsEnded(why, 1)
+		return
+	}
+	if s.again {
+		s.again, next = false, 0
+	}
+	s.timer.Reset(next)
 }
 
-// judge reports whether the session lives and may still do what the stream does; an error where the store cannot tell.
-// After a reload the gateways of the new configuration say so, all of them where the site has more than one.
-func (s *stream) judge(ctx context.Context) (bool, error) {
+// judge answers until when the session lives, or why it may no longer do what the stream does; an error where the store
+// cannot tell. After a reload the gateways of the new configuration say so, all of them where the site has more than one.
+func (s *stream) judge(ctx context.Context) (until time.Time, why string, err error) {
 	doors := s.gateway.realm.State.doors(s.gateway)
+	if len(doors) == 0 {
+		return until, streamRulesChanged, nil
+	}
 	for _, g := range doors {
-		if allowed, err := g.stillAllows(ctx, s); !allowed || err != nil {
-			return false, err
+		if until, why, err = g.stillAllows(ctx, s); why != "" || err != nil {
+			return until, why, err
 		}
 	}
-	return len(doors) > 0, nil
+	return until, "", nil
 }
 
-func (g *Gateway) stillAllows(ctx context.Context, s *stream) (bool, error) {
-	now := g.realm.Now()
-	id, err := g.realm.present(ctx, s.session, now)
+func (g *Gateway) stillAllows(ctx context.Context, s *stream) (until time.Time, why string, err error) {
+	now, asked := g.realm.Now(), s.asked
+	sess, err := g.realm.Stores.Sessions.Session(ctx, s.ticket.identity.SessionID)
 	switch {
 	case errors.Is(err, authcore.ErrSessionNotFound):
-		return false, nil
+		return until, g.realm.whyEnded(ctx, s.ticket.identity.Subject), nil
 	case err != nil:
-		return false, err
+		return until, "", err
+	case !sess.Live(now):
+		return until, streamSessionExpired, nil
 	}
-	asked := s.request
+	id, err := g.realm.identityOf(ctx, sess)
+	switch {
+	case errors.Is(err, authcore.ErrSessionNotFound):
+		return until, streamUserDisabled, nil
+	case err != nil:
+		return until, "", err
+	}
 	asked.Identity, asked.Now = id, now
-	return g.policy.Judge(asked).Verdict == policy.Allow, nil
+	switch v := g.policy.Judge(asked).Verdict; {
+	case v == policy.Allow:
+		return earlier(sess.IdleUntil, sess.Until), "", nil
+	case v == policy.StepUp:
+		return until, streamStepUp, nil
+	case g != s.gateway:
+		return until, streamRulesChanged, nil
+	}
+	return until, streamUserChanged, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// whyEnded answers why a session of a user is gone, as far as the store knows.
+func (r *Realm) whyEnded(ctx context.Context, userID string) string {
+	switch u, err := r.Stores.Users.User(ctx, userID); {
+	case errors.Is(err, authcore.ErrUserNotFound), err == nil && u.Disabled:
+		return streamUserDisabled
+	}
+	return streamSessionEnded
+}
+
+// streamsEnded tells how many streams were cut.
+func (r *Realm) streamsEnded(why string, n int) {
+	if r.Traffic == nil {
+		return
+	}
+	for range n {
+		r.Traffic.StreamEnded(why)
+	}
+}
+
+// tellEnded is streamsEnded where a session of a user ended: the store is asked why, when the streams are cut.
+func (r *Realm) tellEnded(userID string, n int) {
+	ctx, cancel := context.WithTimeout(context.Background(), renewTimeout)
+	defer cancel()
+	r.streamsEnded(r.whyEnded(ctx, userID), n)
 }

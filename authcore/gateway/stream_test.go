@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ import (
 // is closed when the backend is told that the stream ended.
 func (h *house) openStream(headers []string) <-chan struct{} {
 	h.t.Helper()
-	over := make(chan struct{})
+	before, over := h.realm.State.Streams(), make(chan struct{})
 	server := httptest.NewServer(h.gateway.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer close(over)
 		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
@@ -45,14 +46,25 @@ func (h *house) openStream(headers []string) <-chan struct{} {
 	if n, err := io.ReadFull(a.Body, make([]byte, 9)); err != nil {
 		h.t.Fatalf("read %d bytes: %v", n, err)
 	}
+	h.followed(before + 1)
 	return over
+}
+
+// followed waits until so many requests are streams.
+func (h *house) followed(n int) {
+	h.t.Helper()
+	for end := time.Now().Add(time.Minute); h.realm.State.Streams() < n; runtime.Gosched() {
+		if time.Now().After(end) {
+			h.t.Fatal("what goes on is no stream")
+		}
+	}
 }
 
 func mustEnd(t *testing.T, over <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-over:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the stream goes on")
 	}
 }
@@ -103,8 +115,8 @@ func TestStreamIsJudgedAgainByNewConfiguration(t *testing.T) {
 			}
 			h.realm.State.mu.Unlock()
 			for _, st := range open {
-				if goes, err := st.judge(t.Context()); !goes || err != nil {
-					t.Errorf("may go on: %v, %v", goes, err)
+				if _, why, err := st.judge(t.Context()); why != "" || err != nil {
+					t.Errorf("may not go on: %q, %v", why, err)
 				}
 			}
 		})
