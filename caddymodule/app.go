@@ -199,6 +199,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	config.ClientIP = clientIP
 	config.RequestURI = requestURI
 	config.RequestID = requestID
+	config.TrustedProxy = trustedProxy
 	config.Leaving = caddy.Exiting
 	config.Traffic, config.Traced = counted.ops, traced
 	if config.Observer, err = a.provisionAudit(); err != nil {

@@ -200,6 +200,12 @@ func clientIP(r *http.Request) netip.Addr {
 	return addr.Unmap().WithZone("")
 }
 
+// trustedProxy reports whether Caddy trusts the peer of a request to tell of others: trusted_proxies.
+func trustedProxy(r *http.Request) bool {
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	return trusted
+}
+
 // requestID is what Caddy calls the request: {http.request.uuid}, the same each time.
 func requestID(r *http.Request) string {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)

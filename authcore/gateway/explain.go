@@ -209,7 +209,7 @@ func (g *Gateway) explainOwn(a Answer, sub string) Answer {
 		a.refuse(errNotFound, "It has no such route: it answers 404.")
 		return a
 	}
-	if do, allow := to.by(a.Method); do == nil {
+	if do, allow := to.by(a.Method); do == nil && to.raw == nil {
 		a.refuse(errMethodNotAllowed, "The route is for "+allow+": it answers 405.")
 	}
 	return a

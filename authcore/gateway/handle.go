@@ -30,6 +30,13 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) (err
 			err = g.panicked(w, r, p, start)
 		}
 	}()
+	sub, own := g.ownPath(r)
+	if own {
+		if to, _, _ := g.lookUp(sub); to.raw != nil {
+			to.raw(w, r, sub)
+			return nil
+		}
+	}
 	traced := false
 	if t := g.realm.Traced; t != nil {
 		var ctx context.Context
@@ -44,7 +51,7 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) (err
 	if g.site.Identified != nil {
 		g.site.Identified(r, v.identity)
 	}
-	if sub, own := g.ownPath(r); own {
+	if own {
 		visiting := v // only here it must outlive this call
 		visiting.device = device
 		g.serveOwn(w, r, sub, &visiting)
@@ -167,6 +174,9 @@ func (g *Gateway) ownPath(r *http.Request) (sub string, own bool) {
 	}
 	if !strings.Contains(p, g.site.Path) {
 		return "", false
+	}
+	if below, asks := strings.CutPrefix(p, g.site.Path+"/"+verifyBelow); asks {
+		return verifyBelow + below, true // what follows is the path of another request, as it stands
 	}
 	sub, own = strings.CutPrefix(path.Clean(p), g.site.Path)
 	if own && sub == "" {

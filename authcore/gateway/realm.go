@@ -50,6 +50,9 @@ type RealmConfig struct {
 	ClientIP func(*http.Request) netip.Addr
 	// RequestURI answers the target as the browser sent it, before any rewrite; default: that of r.URL.
 	RequestURI func(*http.Request) string
+	// TrustedProxy reports whether a request comes from a proxy whose word about other requests counts, so that it may ask
+	// about them; default: none is.
+	TrustedProxy func(*http.Request) bool
 	// RequestID answers what error pages and the log call a request, the same each time; default: something random.
 	RequestID func(*http.Request) string
 	// Leaving reports whether this instance is about to end: health/ready then says so to balancers, and all else goes on.
@@ -156,6 +159,10 @@ func NewRealm(c RealmConfig) (*Realm, error) {
 	}
 	if c.RequestURI == nil {
 		c.RequestURI = func(r *http.Request) string { return r.URL.RequestURI() }
+	}
+	c.RequestURI = withForwarded(c.RequestURI)
+	if c.TrustedProxy == nil {
+		c.TrustedProxy = func(*http.Request) bool { return false }
 	}
 	if c.RequestID == nil {
 		c.RequestID = func(*http.Request) string { return rand.Text() }

@@ -17,6 +17,7 @@ type serve func(w http.ResponseWriter, r *http.Request, v *visitor) error
 // route is what answers a path, by method; nil where the method is not allowed. HEAD is answered where GET is.
 type route struct {
 	get, post, patch, delete serve
+	raw                      func(w http.ResponseWriter, r *http.Request, sub string) // instead: any method, of the request as it came
 }
 
 // by answers what serves a method, and the methods there are.
@@ -57,6 +58,10 @@ func (g *Gateway) ownRoutes() (map[string]route, error) {
 		"jwks.json":     {get: g.showKeys},
 		"health/live":   {get: g.showLive},
 		"health/ready":  {get: g.showReady},
+		verifyRoute:     {raw: g.answerProxy},
+	}
+	if g.site.CookieDomain != "" {
+		routes[backRoute] = route{get: g.leadBack}
 	}
 	if slices.Contains(g.site.Methods, authcore.Passkey) {
 		routes["registration/request"] = route{post: g.limited(g.requestRegistration)}
@@ -180,6 +185,9 @@ func (g *Gateway) serveOwn(w http.ResponseWriter, r *http.Request, sub string, v
 func (g *Gateway) lookUp(sub string) (to route, values []string, ok bool) {
 	if to, ok = g.routes[sub]; ok && !strings.Contains(sub, "*") {
 		return to, nil, true
+	}
+	if strings.HasPrefix(sub, verifyBelow) {
+		return g.routes[verifyRoute], nil, true
 	}
 	pattern, values := g.patterns.match(sub)
 	to, ok = g.routes[pattern]
