@@ -25,8 +25,7 @@ func (g *Gateway) showAdministration(name string) serve {
 	})
 	return func(w http.ResponseWriter, r *http.Request, v *visitor) error {
 		if v.err == nil && v.identity == nil {
-			g.redirectToSignIn(w, r)
-			return nil
+			return g.sendToSignIn(w, r, v)
 		}
 		return show(w, r, v)
 	}

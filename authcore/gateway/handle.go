@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -46,14 +45,14 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) (err
 	}
 	websocket := isWebsocket(r)
 	g.strip.strip(r, websocket)
-	cookie, device := g.cookie.take(r.Header)
+	cookie, device, formKey, bond := g.cookie.take(r.Header)
 	v := g.identifyTraced(r, start, cookie, traced)
 	if g.site.Identified != nil {
 		g.site.Identified(r, v.identity)
 	}
 	if own {
 		visiting := v // only here it must outlive this call
-		visiting.device = device
+		visiting.device, visiting.formKey, visiting.bond = device, formKey, bond
 		g.serveOwn(w, r, sub, &visiting)
 		return nil
 	}
@@ -64,11 +63,17 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) (err
 		asked.Method = http.MethodGet // an extended CONNECT becomes one on the way to the backend
 	}
 	refusal := checkTarget(r, websocket)
+	if refusal == nil && r.ContentLength == formSize {
+		refusal = g.putBack(w, r, &v, formKey)
+	}
 	var d policy.Decision
 	if refusal == nil {
 		d = g.judgeTraced(r, asked, traced)
 		if d.Rule >= 0 && g.site.Rules[d.Rule].Strict && v.ticket != nil {
 			d, refusal = g.judgeStrictly(r, &v, asked)
+		}
+		if d.Verdict != policy.Allow && refusal == nil && r.Method == http.MethodOptions {
+			d = g.judgePreflight(r, &v, asked, d)
 		}
 		if refusal == nil {
 			refusal = g.refusal(r, &v, d, websocket)
@@ -82,21 +87,31 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) (err
 		}
 	}
 	if refusal != nil {
-		g.realm.Observer.Decided(refusal.outcome, g.realm.Now().Sub(start))
 		if refusal.Code == codeUnauthenticated && g.isNavigation(r) {
-			g.redirectToSignIn(w, r)
+			loop := g.redirectToSignIn(w, r, &v)
+			if loop == nil {
+				g.realm.Observer.Decided(refusal.outcome, g.realm.Now().Sub(start))
+				return nil
+			}
+			refusal = &refused{loop, "loop"}
+		}
+		g.realm.Observer.Decided(refusal.outcome, g.realm.Now().Sub(start))
+		if refusal.evidence != nil && g.confirms(r, &v) {
+			g.redirectToConfirm(w, r, &v, refusal.evidence, formKey)
+			return nil
+		}
+		if refusal.outcome == "loop" || isCall(r) {
+			g.WriteError(w, r, refusal.Error) // no error route of the server's has what is to be told
 			return nil
 		}
 		g.setErrorHeaders(w.Header(), refusal.Error)
+		g.challenge(w.Header(), r, refusal.Error, false)
 		return refusal.to(v.identity)
 	}
 	f := &responseFilter{stream: stream{writer: w}, setCookie: v.setCookie}
 	defer f.finish()
 	if v.ticket == nil {
-		if v.refused {
-			// It may be good on another instance still, or once the store answers: not for the backend to keep.
-			delete(r.Header, "Authorization")
-		}
+		v.withhold(r.Header)
 		g.realm.Observer.Decided("allow", g.realm.Now().Sub(start))
 		handed = true
 		return next(f, r)
@@ -221,6 +236,10 @@ func (g *Gateway) refusal(r *http.Request, v *visitor, d policy.Decision, websoc
 			// Browsers send cookies with websockets from any page and let that page read the answers.
 			return &refused{errCrossSite, "forbidden"}
 		}
+		if v.via == byBasic && v.identity != nil && (g.foreignOrigin(r) || isForeignFetch(r)) {
+			// Browsers add a password that was typed once to requests of any page, too.
+			return &refused{errCrossSite, "forbidden"}
+		}
 		return nil
 	case policy.SignIn:
 		if v.err != nil {
@@ -266,22 +285,6 @@ func checkTarget(r *http.Request, websocket bool) *refused {
 		return &refused{errBadTarget, "bad_request"}
 	}
 	return nil
-}
-
-// redirectToSignIn sends a person to the sign-in page, from where they come back to what they asked for.
-func (g *Gateway) redirectToSignIn(w http.ResponseWriter, r *http.Request) {
-	to := g.site.Path + "/sign-in?return_to=" + url.QueryEscape(g.safeReturn(g.realm.RequestURI(r)))
-	if !g.origin.isHost(r.Host) {
-		to = g.origin.text + to // wallets and passkeys work on the origin only
-	}
-	status := http.StatusFound
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		status = http.StatusSeeOther
-	}
-	h := w.Header()
-	h["Location"] = []string{to}
-	h["Cache-Control"] = []string{"no-store"}
-	w.WriteHeader(status)
 }
 
 // newCookie answers the Set-Cookie value of a session that was just opened.

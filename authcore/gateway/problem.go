@@ -101,6 +101,7 @@ var answers = []struct {
 	{authcore.ErrConfirmationExpired, &Error{Status: http.StatusPreconditionFailed, Code: "key_expired", Detail: "This link has expired. Ask for a new one."}},
 	{authcore.ErrInviteNotFound, &Error{Status: http.StatusNotFound, Code: "invite_not_found", Detail: "There is no such invite, or no longer."}},
 	{authcore.ErrInviteExpired, &Error{Status: http.StatusPreconditionFailed, Code: "invite_expired", Detail: "This invite has expired or was used. Ask for a new one."}},
+	{authcore.ErrPersonalAccessTokenNotFound, errNoToken},
 	{authcore.ErrInvalidCursor, &Error{Status: http.StatusBadRequest, Code: "invalid_cursor", Detail: "There is no such place in this list. Begin again."}},
 	{ErrLastAdministrator, &Error{Status: http.StatusConflict, Code: "last_administrator", Detail: "This is the last account that can sign in and administer. Give the role to another one first."}},
 	{ErrGranted, &Error{Status: http.StatusConflict, Code: "role_granted", Detail: "This role is granted in the configuration, and is to be taken away there."}},
@@ -161,7 +162,8 @@ func (g *Gateway) setErrorHeaders(h http.Header, e *Error) {
 	h["Cache-Control"] = []string{"no-store"}
 	switch e.Status {
 	case http.StatusUnauthorized:
-		// RFC 9110 section 11.6.1: a 401 must say how to authenticate. Browsers show no dialog for Bearer (RFC 6750).
+		// RFC 9110 section 11.6.1: a 401 must say how to authenticate. Browsers show no dialog for Bearer (RFC 6750). What
+		// other clients could do better with is for challenge to say.
 		h["Www-Authenticate"] = []string{`Bearer realm="` + g.origin.text + `"`}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		if h["Retry-After"] == nil {
@@ -176,10 +178,19 @@ func (g *Gateway) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 	e := asError(err)
 	id := g.realm.RequestID(r)
 	g.logError(r, e, id)
+	_, own := g.ownPath(r)
+	if !own && isCall(r) {
+		writeCall(w, r, e)
+		return
+	}
 	setOwnHeaders(w.Header())
 	g.setErrorHeaders(w.Header(), e)
+	g.challenge(w.Header(), r, e, own)
 	if g.site.Pages != nil && g.isNavigation(r) {
 		p := g.page("error", e.Status, e.identity)
+		if e.Code == codeLoop {
+			p.Name, p.Cause, p.Here = "loop", e.reason, r.Host
+		}
 		p.ReturnTo, p.Problem, p.RequestID = g.safeReturn(g.realm.RequestURI(r)), e, id
 		if id != "" {
 			w.Header()["X-Request-Id"] = []string{id} // for access logs

@@ -91,8 +91,7 @@ func (g *Gateway) showAccount(name string) serve {
 		case v.err != nil:
 			return v.err
 		case v.identity == nil:
-			g.redirectToSignIn(w, r)
-			return nil
+			return g.sendToSignIn(w, r, v)
 		}
 		return g.servePage(w, r, g.page(name, http.StatusOK, v.identity))
 	}

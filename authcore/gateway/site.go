@@ -13,6 +13,7 @@ type Site struct {
 	Path             string            // where the gateway's own routes are; default "/auth"
 	Methods          []authcore.Method // sign-in methods offered; default: all that the realm has on
 	CookieDomain     string            // one sign-in for all hosts below it; default: this host only
+	SignInAt         string            // the origin of another site of the realm, which has the sign-in for this one; default: its own
 	Rules            []policy.Rule
 	Headers          []Header // further identity headers
 	NoDefaultHeaders bool     // no other headers than Headers
@@ -40,7 +41,7 @@ type Next func(w http.ResponseWriter, r *http.Request) error
 // Pages serves the pages for people. The gateway has set the headers for security and caching before.
 type Pages interface {
 	// ServePage writes the page and the status. Names are those of the routes ("sign-in", "account", "register", "forgot",
-	// "activate", "reset", "email", "admin"; "admin-user" for admin/user) and "error".
+	// "activate", "reset", "email", "admin"; "admin-user" for admin/user), "error" and "loop".
 	ServePage(w http.ResponseWriter, r *http.Request, p Page) error
 	// ServeAsset writes a file that a page refers to, or 404.
 	ServeAsset(w http.ResponseWriter, r *http.Request, name string)
@@ -57,9 +58,13 @@ type Page struct {
 	Identity *authcore.Identity
 	Problem  *Error // for "error", and for a form that was refused
 
+	Cause     string // for "loop": "cookie", "domain", "clock" or "store"
+	Here      string // for "loop": the host that was asked for
 	RequestID string // for "error": by which the request is found in logs
 	Email     string // as it was entered into a form that is shown once more
 	Sent      bool   // whether a mail to Email was asked for by a form, and is on its way if there is an account
+
+	Confirm *Confirm // for "confirm"
 
 	Registration bool // whether strangers may open an account
 	ByGrant      bool // whether holders of some e-mail addresses may, where Registration is false

@@ -75,8 +75,23 @@ const (
 // Judge decides on a request: the strictest verdict over all readings of its path.
 //
 // A signed-out user gets SignIn only where signing in could help. Where no rule fits the method and address, or the rule
-// is a deny, it could not, and the answer is Forbidden for everybody.
+// is a deny, it could not, and the answer is Forbidden for everybody. A personal access token is Forbidden what is out of its
+// reach, public or not, and what asks how its user signed in: it cannot step up.
 func (p *Policy) Judge(req Request) Decision {
+	d := p.strictest(req)
+	if id := req.Identity; id != nil && id.Token && d.Verdict > SignIn {
+		switch {
+		case d.Verdict == StepUp:
+			return Decision{Rule: d.Rule, Reading: d.Reading}
+		case id.Reach != nil && !id.Reach.Reaches(req.Path):
+			return Decision{Rule: unnamed, Reading: d.Reading}
+		}
+	}
+	return d
+}
+
+// strictest answers the strictest verdict over all readings.
+func (p *Policy) strictest(req Request) Decision {
 	refused := Decision{Verdict: BadPath, Rule: unnamed}
 	// A rule names methods in upper case. Were "delete" judged, it would miss a rule for DELETE that a lenient backend
 	// would have it under.

@@ -71,7 +71,9 @@ var texts = map[string][]string{
 	"email":            {"common", "password", "mailed-link", "email"},
 	"invite":           {"common", "passkey", "wallet", "password", "new-account", "invite"},
 	"recover":          {"common", "passkey", "wallet", "password", "mailed-link", "recover"},
+	"confirm":          {"common", "passkey", "wallet", "password", "confirmation"},
 	"error":            {"error"},
+	"loop":             {"loop"},
 
 	"admin":             {"common", "administration", "admin"},
 	"admin-user":        {"common", "passkey", "wallet", "password", "confirm", "administration", "administering", "admin-user"},

@@ -114,6 +114,43 @@ func TestPageTells(t *testing.T) {
 			status: 200, has: []string{"Confirm it is you", "as Alice Lidell", "Use another account"},
 		},
 		{
+			name: "confirm", page: gateway.Page{Name: "confirm", Methods: []authcore.Method{authcore.Passkey}, Identity: named, ReturnTo: "/vault", Confirm: &gateway.Confirm{With: []authcore.Method{authcore.Passkey}, Within: 5 * time.Minute}},
+			status: 200, has: []string{"Confirm it is you", "as Alice Lidell", "You will be taken to /vault", "Asked for: Passkey, in the last 5 min", "Use your passkey", "Use another account"},
+			hasNot: []string{"What you sent", "Your account"},
+		},
+		{
+			name: "confirm with anything fresh", page: gateway.Page{Name: "confirm", Methods: every, Identity: named, Confirm: &gateway.Confirm{Within: 90 * time.Second}},
+			status: 200, has: []string{"Asked for: any way to sign in, in the last 90 s"},
+		},
+		{
+			name: "confirm with one of several", page: gateway.Page{Name: "confirm", Methods: every, Identity: named, Confirm: &gateway.Confirm{With: every}},
+			status: 200, has: []string{"Asked for: Passkey · Wallet · E-mail and password"}, hasNot: []string{"in the last"},
+		},
+		{
+			name: "confirm for what is kept", page: gateway.Page{Name: "confirm", Methods: every, Identity: named, Confirm: &gateway.Confirm{Form: "f"}},
+			status: 200, has: []string{"What you sent is kept for ten minutes"},
+		},
+		{
+			name: "confirm for what is not kept", page: gateway.Page{Name: "confirm", Methods: every, Identity: named, Confirm: &gateway.Confirm{Lost: "too_large"}},
+			status: 200, has: []string{"more than the 64 KiB", "Back to the form", "Use your passkey"},
+		},
+		{
+			name: "confirm with what the account has not", page: gateway.Page{Name: "confirm", Identity: named, Confirm: &gateway.Confirm{Absent: true, With: []authcore.Method{authcore.Passkey}, Lacking: []authcore.Method{authcore.Passkey}}},
+			status: 200, has: []string{"Your account has none of what is asked for: Passkey.", "Add it to your account", "Your account"}, hasNot: []string{"Use your passkey"},
+		},
+		{
+			name: "confirm with what the site has not", page: gateway.Page{Name: "confirm", Identity: named, Confirm: &gateway.Confirm{Absent: true, With: []authcore.Method{authcore.Passkey}}},
+			status: 200, has: []string{"cannot be used at app.example.com"}, hasNot: []string{"Add it"},
+		},
+		{
+			name: "confirmed", page: gateway.Page{Name: "confirm", Methods: every, Identity: named, ReturnTo: "/vault", Confirm: &gateway.Confirm{Proven: true}},
+			status: 200, has: []string{"You have confirmed it.", "Continue"}, hasNot: []string{"Use your passkey"},
+		},
+		{
+			name: "confirmed for what is kept", page: gateway.Page{Name: "confirm", Methods: every, Identity: named, ReturnTo: "/vault", Confirm: &gateway.Confirm{Proven: true, Form: "f"}},
+			status: 200, has: []string{"What you sent goes on now.", "Send it"}, hasNot: []string{"Use your passkey"},
+		},
+		{
 			name: "sign-in with passwords", page: gateway.Page{Name: "sign-in", Methods: every, Registration: true, ReturnTo: "/x"},
 			status: 200, has: []string{"New here? Create an account", "E-mail address", "Forgot your password?", "Sign in with a passkey", "With an Ethereum wallet"},
 			hasNot: []string{"Username", "Create an account with a passkey", "At least"},
@@ -233,6 +270,16 @@ func TestPageTells(t *testing.T) {
 		{name: "503 that does not say when", page: gateway.Page{Name: "error", Status: 503}, status: 503, has: []string{"Try again in a moment."}},
 		{name: "400", page: gateway.Page{Name: "error", Status: 400, Problem: &gateway.Error{Code: "bad_path"}}, status: 400, has: []string{"This could not be understood", "Start page"}},
 		{name: "404", page: gateway.Page{Name: "error", Status: 404}, status: 404, has: []string{"There is nothing here"}},
+		{
+			name: "in circles, cookie", page: gateway.Page{Name: "loop", Status: 508, Cause: "cookie", ReturnTo: "/x", Problem: &gateway.Error{Code: "sign_in_loop"}},
+			status: 508, has: []string{"Signing in goes in circles", "Your browser does not send back the cookie", "For whoever runs app.example.com", "set for https://app.example.com", "sign_in_loop", "Try again"},
+		},
+		{
+			name: "in circles, domain", page: gateway.Page{Name: "loop", Status: 508, Cause: "domain", Here: "www.example.com"},
+			status: 508, has: []string{"what you asked for is at www.example.com", "Send people from www.example.com there"},
+		},
+		{name: "in circles, clock", page: gateway.Page{Name: "loop", Status: 508, Cause: "clock"}, status: 508, has: []string{"NTP"}},
+		{name: "in circles, store", page: gateway.Page{Name: "loop", Status: 508, Cause: "store"}, status: 508, has: []string{"must use one store"}},
 		{name: "a status without texts", page: gateway.Page{Name: "error", Status: 418}, status: 418, has: []string{"Something went wrong"}},
 	}
 	for _, test := range tests {
@@ -289,8 +336,13 @@ func TestHostileTextStaysText(t *testing.T) {
 			{Name: "register", Methods: every, ReturnTo: evil, Registration: true},
 			{Name: "activate", Methods: every, ReturnTo: evil, Identity: id},
 			{Name: "email", Methods: every, ReturnTo: evil, Identity: id},
+			{Name: "confirm", Methods: every, ReturnTo: evil, Identity: id, Confirm: &gateway.Confirm{Form: evil, Again: evil}},
+			{Name: "confirm", Methods: every, ReturnTo: evil, Identity: id, Confirm: &gateway.Confirm{Lost: evil, Again: evil}},
+			{Name: "confirm", ReturnTo: evil, Identity: id, Confirm: &gateway.Confirm{Form: evil, Proven: true}},
+			{Name: "confirm", ReturnTo: evil, Identity: id, Confirm: &gateway.Confirm{Proven: true}},
 			{Name: "error", Status: 403, Identity: id, ReturnTo: evil, Problem: &gateway.Error{Code: evil, Detail: evil}},
 			{Name: "error", Status: 401, ReturnTo: evil},
+			{Name: "loop", Status: 508, Cause: "domain", Here: evil, ReturnTo: evil, Problem: &gateway.Error{Code: evil}},
 		} {
 			plain := p
 			plain.Identity, plain.ReturnTo = nil, "/x"
@@ -302,6 +354,9 @@ func TestHostileTextStaysText(t *testing.T) {
 			}
 			if p.Problem != nil {
 				plain.Problem = &gateway.Error{Code: "n"}
+			}
+			if c := p.Confirm; c != nil {
+				plain.Confirm = &gateway.Confirm{Form: c.Form[:min(1, len(c.Form))], Lost: c.Lost[:min(1, len(c.Lost))], Again: "/y", Proven: c.Proven}
 			}
 			got, want := serve(t, p).Body.String(), serve(t, plain).Body.String()
 			if skeleton(got) != skeleton(want) {
@@ -422,7 +477,7 @@ func TestPageWeight(t *testing.T) {
 		if weight > 60<<10 {
 			t.Errorf("%s weighs %d bytes", name, weight)
 		}
-		if len(seen) < 3 {
+		if len(seen) < 3 && name != "loop" { // which has no script
 			t.Errorf("%s: only %v was weighed", name, seen)
 		}
 		t.Logf("%s: %d bytes, %d files", name, weight, len(seen)+1)
@@ -444,6 +499,11 @@ func everyPageIn(t *testing.T, tag string) map[string]string {
 		"account":          {Name: "account", Identity: id},
 		"account-profile":  {Name: "account-profile", Identity: id},
 		"account-sessions": {Name: "account-sessions", Identity: id},
+		"confirm":          {Name: "confirm", Identity: id, ReturnTo: "/x", Confirm: &gateway.Confirm{With: every, Within: time.Minute, Form: "f"}},
+		"confirm, lost":    {Name: "confirm", Identity: id, ReturnTo: "/x", Confirm: &gateway.Confirm{Within: time.Minute, Lost: "too_large"}},
+		"confirm, lacking": {Name: "confirm", Identity: id, ReturnTo: "/x", Confirm: &gateway.Confirm{Absent: true, With: every, Lacking: every}},
+		"confirmed":        {Name: "confirm", Identity: id, ReturnTo: "/x", Confirm: &gateway.Confirm{Proven: true}},
+		"confirmed, kept":  {Name: "confirm", Identity: id, ReturnTo: "/x", Confirm: &gateway.Confirm{Proven: true, Form: "f"}},
 		"register":         {Name: "register", ReturnTo: "/x", Registration: true},
 		"forgot":           {Name: "forgot"},
 		"activate":         {Name: "activate"},
@@ -455,6 +515,7 @@ func everyPageIn(t *testing.T, tag string) map[string]string {
 		"invitations":      {Name: "admin-invitations", Identity: id},
 		"access":           {Name: "admin-access", Identity: id},
 		"log":              {Name: "admin-log", Identity: id},
+		"loop":             {Name: "loop", Status: 508, Cause: "domain", Here: "www.example.com", ReturnTo: "/x", Problem: &gateway.Error{Code: "sign_in_loop"}},
 		"error":            {Name: "error", Status: 403, Identity: id, Problem: &gateway.Error{Code: "forbidden"}},
 	} {
 		p.Methods, p.Mail, p.MinLength = every, true, 12
@@ -480,6 +541,7 @@ func TestScriptTexts(t *testing.T) {
 		"account":          append([]string{"account.js", "confirm.js", "credentials.js", "settings.js"}, methods...),
 		"account-profile":  append([]string{"account.js", "confirm.js", "profile.js", "settings.js"}, methods...),
 		"account-sessions": {"account.js", "sessions.js", "device.js"},
+		"confirm":          append([]string{"confirmation.js"}, methods...),
 		"register":         {"ask-mail.js", "mailed.js", "passkey.js", "webauthn.js"},
 		"forgot":           {"ask-mail.js", "mailed.js"},
 		"activate":         {"mailed-link.js", "mailed.js"},
@@ -522,13 +584,13 @@ func TestScriptTexts(t *testing.T) {
 // Texts that no template says are left over.
 func TestPageTexts(t *testing.T) {
 	for name, pg := range New().pages {
-		code := string(must(files.ReadFile("templates/"+name+".html"))) + string(must(os.ReadFile("fields.go"))) + string(must(os.ReadFile("view.go"))) + string(must(os.ReadFile("administration.go")))
+		code := string(must(files.ReadFile("templates/"+name+".html"))) + string(must(os.ReadFile("fields.go"))) + string(must(os.ReadFile("view.go"))) + string(must(os.ReadFile("administration.go"))) + string(must(os.ReadFile("confirm.go")))
 		for _, shared := range []string{"methods", "fields", "administration"} {
 			code += string(must(files.ReadFile("templates/" + shared + ".html")))
 		}
 		for key := range pg.words[source].Page {
 			_, ofKind, _ := strings.Cut(key, ".")
-			built := name == "error" && (ofKind != "" || key == "soon" || strings.HasPrefix(key, "in")) || strings.HasSuffix(key, "Method")
+			built := name == "error" && (ofKind != "" || key == "soon" || strings.HasPrefix(key, "in")) || name == "loop" && ofKind != "" || strings.HasSuffix(key, "Method")
 			if !built && !strings.Contains(code, `"`+key+`"`) {
 				t.Errorf("%s: text %q is not used", name, key)
 			}

@@ -43,6 +43,12 @@ func newView(tag string, w words, p gateway.Page, retryAfter int) (*view, error)
 	if err != nil || origin.Host == "" {
 		return nil, fmt.Errorf("origin %q has no host", p.Origin)
 	}
+	if p.Name == "confirm" && p.Confirm == nil {
+		p.Confirm = &gateway.Confirm{}
+	}
+	if p.Name == "loop" {
+		p.Cause = cmp.Or(p.Cause, "cookie")
+	}
 	v := &view{Page: p, words: w, Lang: tag, Dir: direction(tag), Site: origin.Host}
 	if id := p.Identity; id != nil {
 		v.Who = id.Username
@@ -147,7 +153,7 @@ func (v *view) Data() any {
 		Wallets  []string          `json:"wallets,omitempty"` // addresses of who is signed in
 		Solana   bool              `json:"solana,omitempty"`  // wallets of Solana are offered too
 		Text     map[string]string `json:"text"`
-	}{v.Mount, v.Site, v.ReturnTo, v.subject(), v.addresses(), v.Solana, v.said()}
+	}{v.Mount, v.Site, cmp.Or(v.Onward(), v.ReturnTo), v.subject(), v.addresses(), v.Solana, v.said()}
 }
 
 // said are the texts that scripts of this page can say. On the pages of an account and of administration nobody opens one, or enters an address with a password.
