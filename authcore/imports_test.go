@@ -47,11 +47,12 @@ func buildTable() map[string]imports {
 		"authcore/passkey/passkeytest":     {}, // an authenticator for tests; knows nothing of the house
 		"authcore/gateway":                 {own: slices.Concat(words, mechanisms), http: true, foreign: true},
 		"caddymodule": {
-			own:  slices.Concat(words, mechanisms, stores, []string{"authcore/gateway", "authcore/mail", "caddymodule/command", "caddymodule/pages"}),
+			own:  slices.Concat(words, mechanisms, stores, []string{"authcore/gateway", "authcore/mail", "caddymodule/check", "caddymodule/command", "caddymodule/pages"}),
 			http: true, caddy: true, foreign: true,
 		},
 		"caddymodule/pages":     {own: []string{"authcore", "authcore/gateway"}, http: true, foreign: true},
-		"caddymodule/command":   {http: true, caddy: true, foreign: true}, // talks to the admin endpoint only
+		"caddymodule/check":     {caddy: true},
+		"caddymodule/command":   {own: []string{"caddymodule/check"}, http: true, caddy: true, foreign: true}, // talks to the admin endpoint
 		"caddymodule/cmd/caddy": {own: []string{"caddymodule"}, caddy: true},
 		"caddymodule/cmd/build": {},
 		"caddymodule/endtoend":  {}, // tests only

@@ -68,16 +68,21 @@ func (e *endpoint) at() (string, caddy.NetworkAddress, error) {
 
 // post posts a question to a path of the endpoint and gives read the address and the answer, unless it is a refusal.
 func (e *endpoint) post(ctx context.Context, path string, question any, read func(configured string, body io.Reader) error) error {
-	configured, address, err := e.at()
-	if err != nil {
-		return err
-	}
 	body, err := json.Marshal(question)
 	if err != nil {
 		return err
 	}
+	return e.send(ctx, http.MethodPost, path, bytes.NewReader(body), read)
+}
+
+// send is post with any method, and a body in JSON that may be nil.
+func (e *endpoint) send(ctx context.Context, method, path string, body io.Reader, read func(configured string, body io.Reader) error) error {
+	configured, address, err := e.at()
+	if err != nil {
+		return err
+	}
 	client, origin := reach(address)
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, origin+path, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, method, origin+path, body)
 	if err != nil {
 		return err
 	}

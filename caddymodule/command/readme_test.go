@@ -36,7 +36,7 @@ func TestReadmeCommandsAreUnderstood(t *testing.T) {
 			}
 			ran[args[0]] = true
 			switch args[0] {
-			case "backup", "restore", "migrate": // they read files, and are run with them elsewhere
+			case "backup", "restore", "migrate", "check": // they read files, and are run with them elsewhere
 				continue
 			}
 			path = ""
@@ -47,7 +47,7 @@ func TestReadmeCommandsAreUnderstood(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"user", "role", "session", "audit", "invite", "recover", "explain", "keys", "status", "dashboard", "alerts", "backup", "restore", "migrate"} {
+	for _, name := range []string{"user", "role", "session", "audit", "invite", "recover", "explain", "check", "keys", "status", "dashboard", "alerts", "backup", "restore", "migrate"} {
 		if !ran[name] {
 			t.Errorf("README has no example of %s", name)
 		}
