@@ -30,8 +30,10 @@ type visitor struct {
 	via      carrier
 	secret   string // of the cookie, where one was presented, good or not
 	err      error  // why it could not be told who this is; else nil
-	refused  bool   // the bearer token is of this gateway, and not good here and now
+	refused  bool   // what stands in Authorization is of this gateway, and not good here and now
 	device   string // the value of the device cookie; set for the gateway's own routes only
+	formKey  string // the value of the form cookie; likewise
+	bond     string // the value of the bond cookie; likewise
 	tried    string // whose account somebody tried to sign in to, where that is known; for the audit log
 	typed    string // which account that is in the words of who tried; for telling tries apart, and to be told nobody
 

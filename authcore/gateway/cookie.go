@@ -14,17 +14,20 @@ import (
 // maxCookie is what browsers take for name, value and attributes together (RFC 6265bis section 5.6).
 const maxCookie = 4096
 
-// The names under which the session cookie travels, and those of the cookie that tells a browser which signed in before.
-// All are kept from backends: the cookies of a parent domain are sent to every host below it.
+// The names under which the session cookie travels, those of the cookie that tells a browser which signed in before, and
+// those of the key to the forms that are kept for a browser. All are kept from backends: the cookies of a parent domain are sent to every host below it.
 var (
 	sessionCookies = []string{"__Host-authgate", "__Secure-authgate", "authgate"}
 	deviceCookies  = []string{"__Host-authgate-device", "__Secure-authgate-device", "authgate-device"}
+	bondCookies    = []string{"__Host-authgate-hand-off", "authgate-hand-off"} // see handoff.go
+	formCookies    = []string{"__Host-authgate-form", "__Secure-authgate-form", "authgate-form"}
 )
 
 const (
 	deviceSuffix = "-device"
 	deviceLife   = 365 * 24 * time.Hour
 	maxDevice    = 256 // bytes of its value; tokens are shorter by far
+	formSuffix   = "-form"
 )
 
 // cookieForm is the session cookie of one site without its value (RFC 6265bis; prefixes in section 4.1.3). The device
@@ -33,12 +36,13 @@ type cookieForm struct {
 	name   string
 	domain string
 	attrs  string
+	bond   string // the name of the cookie with the bond, whose attributes are those without a domain
 }
 
 func newCookieForm(o origin, domain string) (cookieForm, error) {
-	f := cookieForm{name: "authgate", attrs: "; Path=/; HttpOnly; SameSite=Lax"}
+	f := cookieForm{name: "authgate", bond: "authgate-hand-off", attrs: "; Path=/; HttpOnly; SameSite=Lax"}
 	if o.secure() {
-		f.name, f.attrs = "__Host-authgate", f.attrs+"; Secure"
+		f.name, f.bond, f.attrs = "__Host-authgate", "__Host-authgate-hand-off", f.attrs+"; Secure"
 	}
 	if domain == "" {
 		return f, nil
@@ -83,16 +87,21 @@ func (f cookieForm) setDevice(token string) string {
 	return f.name + deviceSuffix + "=" + token + f.attrs + "; Max-Age=" + strconv.FormatInt(int64(deviceLife/time.Second), 10)
 }
 
-// take answers the values of the site's session and device cookies in a request's Cookie headers, "" where there is none,
-// and removes every cookie under one of the gateway's names from them, so that no backend sees one. Two of a name in a
+// setForm answers the Set-Cookie value by which a browser keeps the key to its forms.
+func (f cookieForm) setForm(key string) string {
+	return f.name + formSuffix + "=" + key + f.attrs + "; Max-Age=" + strconv.FormatInt(int64(formLife/time.Second), 10)
+}
+
+// take answers the values of the site's session, device, form and bond cookies in a request's Cookie headers, "" where there is
+// none, and removes every cookie under one of the gateway's names from them, so that no backend sees one. Two of a name in a
 // request count as none: one of them was planted. It parses for itself since net/http gives up on a request with
 // thousands of cookies.
-func (f cookieForm) take(h http.Header) (session, device string) {
+func (f cookieForm) take(h http.Header) (session, device, form, bond string) {
 	lines := h["Cookie"]
 	if len(lines) == 0 {
-		return "", ""
+		return "", "", "", ""
 	}
-	sessions, devices, own := 0, 0, false
+	sessions, devices, forms, bonds, own := 0, 0, 0, 0, false
 	for _, line := range lines {
 		for line != "" {
 			var pair string
@@ -100,15 +109,21 @@ func (f cookieForm) take(h http.Header) (session, device string) {
 			name, val, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
 			name = strings.TrimRight(name, " \t")
 			own = own || isOwnCookie(name)
-			if name == f.name {
+			switch kind, of := strings.CutPrefix(name, f.name); {
+			case name == f.bond:
+				bonds, bond = bonds+1, val
+			case !of:
+			case kind == "":
 				sessions, session = sessions+1, val
-			} else if len(name) == len(f.name)+len(deviceSuffix) && name[:len(f.name)] == f.name && name[len(f.name):] == deviceSuffix {
+			case kind == deviceSuffix:
 				devices, device = devices+1, val
+			case kind == formSuffix:
+				forms, form = forms+1, val
 			}
 		}
 	}
 	if !own {
-		return "", ""
+		return "", "", "", ""
 	}
 	var kept []string
 	for _, line := range lines {
@@ -127,11 +142,17 @@ func (f cookieForm) take(h http.Header) (session, device string) {
 	if devices > 1 || len(device) > maxDevice {
 		device = ""
 	}
-	return session, device
+	if forms > 1 {
+		form = ""
+	}
+	if bonds > 1 {
+		bond = ""
+	}
+	return session, device, form, bond
 }
 
 func isOwnCookie(name string) bool {
-	return isAmong(sessionCookies, name) || isAmong(deviceCookies, name)
+	return isAmong(sessionCookies, name) || isAmong(deviceCookies, name) || isAmong(formCookies, name) || isAmong(bondCookies, name)
 }
 
 // isAmong reports whether a cookie has one of these names. Browsers tell them apart by case, many a server does not.

@@ -93,7 +93,7 @@ func TestTakeCookie(t *testing.T) {
 			if tt.lines != nil {
 				h["Cookie"] = slices.Clone(tt.lines)
 			}
-			value, _ := f.take(h)
+			value, _, _, _ := f.take(h)
 			if value != tt.value || !slices.Equal(h["Cookie"], tt.left) {
 				t.Errorf("value %q, left %q; want %q, %q", value, h["Cookie"], tt.value, tt.left)
 			}
@@ -105,7 +105,7 @@ func TestTakeCookie(t *testing.T) {
 // passed on.
 func TestTakeCookieFromAFlood(t *testing.T) {
 	h := http.Header{"Cookie": {strings.Repeat("a=b; ", 4000) + "__Host-authgate=v"}}
-	if v, _ := form(t, "https://app.example.com", "").take(h); v != "v" || strings.Contains(h["Cookie"][0], "authgate") {
+	if v, _, _, _ := form(t, "https://app.example.com", "").take(h); v != "v" || strings.Contains(h["Cookie"][0], "authgate") {
 		t.Errorf("got %q", v)
 	}
 }

@@ -116,6 +116,7 @@ func (g *Gateway) addPages(routes map[string]route) {
 	for _, name := range names {
 		routes[name] = route{get: g.showPage(name)}
 	}
+	routes[confirmPage] = route{get: g.showConfirm, post: g.sendForm}
 	if slices.Contains(g.site.Methods, authcore.Password) {
 		in := func(do serve) serve { return g.observed(authcore.Password, g.limited(do)) }
 		routes["sign-in"] = route{get: g.showPage("sign-in"), post: g.form("sign-in", in)}
