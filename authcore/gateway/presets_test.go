@@ -169,6 +169,7 @@ func TestPresetsThatCannotWork(t *testing.T) {
 	for name, s := range map[string]Site{
 		"unknown":                    {Preset: "keycloak"},
 		"and off":                    {Preset: "grafana", NoDefaultHeaders: true},
+		"a name in place of it":      {NoDefaultHeaders: true, Headers: []Header{{Name: "X-Authgate-Assertion", Value: "{username}"}}},
 		"a header of it once more":   {Preset: "grafana", Headers: []Header{{Name: "x-webauth-user", Value: "{email}"}}},
 		"another spelling of a name": {Preset: "pomerium", Headers: []Header{{Name: "X-POMERIUM-jwt-assertion", Value: "{assertion}"}}},
 	} {
