@@ -162,13 +162,16 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 		"caddy authgate recover alice@example.com":                                                                                  "caddymodule/command: TestRecover",
 		"caddy authgate user unlock alice@example.com":                                                                              "caddymodule/command: TestUserUnlock",
 		"caddy authgate explain --user alice --method DELETE https://app.example.com/posts/7":                                       "caddymodule/command: TestExplain",
-		"caddy authgate status":                                      "caddymodule/command: TestStatus",
-		"caddy authgate keys rotate":                                 "caddymodule/command: TestKeysRotate",
-		"caddy authgate dashboard":                                   "caddymodule/command: TestDashboardAndAlertsArePrinted",
-		"caddy authgate alerts":                                      "caddymodule/command: TestDashboardAndAlertsArePrinted",
-		"caddy authgate backup authgate.backup":                      "caddymodule/endtoend: TestBackupAndRestore",
-		"caddy authgate restore authgate.backup --config Caddyfile":  "caddymodule/endtoend: TestBackupAndRestore",
-		"caddy authgate migrate --from Caddyfile --to Caddyfile.new": "caddymodule/endtoend: TestMigrate",
+		"caddy authgate check": "caddymodule/endtoend: TestCheckCommand",
+		"caddy authgate check --config /etc/caddy/Caddyfile --strict": "caddymodule/endtoend: TestCheckCommand",
+		"caddy authgate check --running --json":                       "caddymodule/command: TestCheckOfWhatRuns",
+		"caddy authgate status":                                       "caddymodule/command: TestStatus",
+		"caddy authgate keys rotate":                                  "caddymodule/command: TestKeysRotate",
+		"caddy authgate dashboard":                                    "caddymodule/command: TestDashboardAndAlertsArePrinted",
+		"caddy authgate alerts":                                       "caddymodule/command: TestDashboardAndAlertsArePrinted",
+		"caddy authgate backup authgate.backup":                       "caddymodule/endtoend: TestBackupAndRestore",
+		"caddy authgate restore authgate.backup --config Caddyfile":   "caddymodule/endtoend: TestBackupAndRestore",
+		"caddy authgate migrate --from Caddyfile --to Caddyfile.new":  "caddymodule/endtoend: TestMigrate",
 	}
 	// Each of these is run as it stands, with its flags.
 	const understood = "caddymodule/command: TestReadmeCommandsAreUnderstood"
