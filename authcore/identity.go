@@ -14,6 +14,17 @@ type Identity struct {
 	Wallets   []string // credential keys of linked wallets, the oldest first
 	Keys      []string // credential keys of linked keys of programs, the oldest first
 	Methods   []MethodUse
+
+	// Token says that a personal access token stands for the user. It has no methods, and meets no rule that asks for some.
+	Token bool
+	// Reach is where that token is good; nil: wherever rules let it.
+	Reach Reach
+}
+
+// Reach is a set of paths.
+type Reach interface {
+	// Reaches reports whether an escaped path, as it stands in a request, is in the set whichever way a backend reads it.
+	Reaches(path string) bool
 }
 
 // AuthTime is when the user last proved something in this session, by any method.

@@ -22,6 +22,8 @@ const (
 	byNothing carrier = iota
 	byCookie
 	byBearer
+	byToken // a personal access token, as a bearer token or in X-API-Key
+	byBasic // one as the password of HTTP Basic
 )
 
 // visitor is what is known of who sent a request.
@@ -41,6 +43,20 @@ type visitor struct {
 	setCookie string          // the cookie was renewed
 	invite    string          // the key of the invite that came with the answer to a challenge
 	method    authcore.Method // that the answer to a challenge is of, where the route does not say it alone
+
+	refusedKey bool // as refused, of what stands in X-API-Key
+	barred     bool // a personal access token was good, and is not taken on this route
+}
+
+// withhold removes what is of this gateway from the headers, good or not: it may be good on another instance still, or once
+// the store answers, and is not for a backend to keep.
+func (v *visitor) withhold(h http.Header) {
+	if v.refused {
+		delete(h, "Authorization")
+	}
+	if v.refusedKey {
+		delete(h, keyHeader)
+	}
 }
 
 // ticket is an access token that was verified, with all that follows from it.
@@ -50,6 +66,7 @@ type ticket struct {
 	expires   time.Time
 	doubt     int64 // of the state when it was verified
 	headers   []headerValue
+	personal  *personal // of a personal access token; else nil
 	assertion atomic.Pointer[assertion]
 }
 
@@ -62,6 +79,8 @@ type assertion struct {
 type ticketCache struct {
 	verified *otter.Cache[string, *ticket]  // by access token
 	renewed  *otter.Cache[string, *renewal] // by cookie secret
+	// By personal access token, apart from the access tokens: one must not be taken for the other in a cookie.
+	personal *otter.Cache[string, *ticket]
 	flights  singleflight.Group
 }
 
@@ -74,12 +93,14 @@ type renewal struct {
 const (
 	maxVerified = 32768
 	maxRenewed  = 16384
+	maxPersonal = 16384
 )
 
 func newTicketCache() *ticketCache {
 	return &ticketCache{
 		verified: otter.Must(&otter.Options[string, *ticket]{MaximumSize: maxVerified}),
 		renewed:  otter.Must(&otter.Options[string, *renewal]{MaximumSize: maxRenewed}),
+		personal: otter.Must(&otter.Options[string, *ticket]{MaximumSize: maxPersonal}),
 	}
 }
 
@@ -87,6 +108,9 @@ func newTicketCache() *ticketCache {
 // taken out here. A bearer token decides alone: a program that sends one means it, and a cookie beside it must not lend
 // it more.
 func (g *Gateway) identify(r *http.Request, now time.Time, cookie string) visitor {
+	if in := findPersonal(r.Header); in.via != byNothing {
+		return g.identifyPersonal(r, now, in)
+	}
 	if tok, present := bearerToken(r.Header); present {
 		v := visitor{via: byBearer}
 		t, err := g.verify(r.Context(), tok, now)
@@ -176,6 +200,8 @@ func (g *Gateway) newTicket(id *authcore.Identity, issued, expires time.Time, do
 func (g *Gateway) good(t *ticket, now time.Time) error {
 	switch {
 	case !now.Before(t.expires), g.realm.State.isOutdated(t.identity, t.issued):
+		return token.ErrExpired
+	case t.personal != nil && t.personal.change != g.realm.State.lastChange(t.identity.Subject):
 		return token.ErrExpired
 	case g.realm.State.isEnded(t.identity.SessionID):
 		return authcore.ErrSessionNotFound

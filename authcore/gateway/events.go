@@ -138,6 +138,7 @@ const sealedAtOnce = 500
 // so, by every instance.
 func (r *Realm) Seal(ctx context.Context) (sealed int, err error) {
 	r.flushRefusals(ctx, false)
+	r.notePersonal(ctx)
 	for {
 		n, err := r.Stores.Events.SealEvents(ctx, sealedAtOnce)
 		if sealed += n; err != nil || n < sealedAtOnce {

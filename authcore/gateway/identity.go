@@ -179,6 +179,10 @@ func (g *Gateway) access(ctx context.Context, s authcore.Session) (*authcore.Ide
 // present answers who a session is as the store has it at this moment. It is authcore.ErrSessionNotFound where the session
 // has ended, or its user is gone or disabled.
 func (r *Realm) present(ctx context.Context, sessionID string, now time.Time) (*authcore.Identity, error) {
+	if id, is := strings.CutPrefix(sessionID, personalSession); is {
+		who, _, err := r.presentPersonal(ctx, id, now)
+		return who, err
+	}
 	s, err := r.Stores.Sessions.Session(ctx, sessionID)
 	switch {
 	case err == nil && !s.Live(now):

@@ -138,6 +138,7 @@ type Realm struct {
 	parts       partStates    // when Status was last asked
 	hasKey      atomic.Bool   // there was a signing key once
 	refused     refusals
+	personal    personalUses
 }
 
 // NewRealm checks the configuration and makes the realm. It touches no store.
@@ -285,11 +286,12 @@ func (r *Realm) begun(ctx context.Context) error {
 // another realm on the same State allow what they do, and end where none does.
 func (r *Realm) Close() { r.State.leave(r) }
 
-// How long what expired is kept, so that who comes late is told so: challenges, mailed keys, invites.
+// How long what expired is kept, so that who comes late is told so: challenges, mailed keys, invites, personal access tokens.
 const (
 	expiredGrace     = 5 * time.Minute
 	expiredMailGrace = 24 * time.Hour
 	expiredInvites   = 30 * 24 * time.Hour
+	expiredPersonal  = 30 * 24 * time.Hour
 )
 
 // Clean deletes what has expired and rotates keys that are due. It is to be called now and then, each minute say.
@@ -300,7 +302,8 @@ func (r *Realm) Clean(ctx context.Context) error {
 	_, err2 := r.Stores.Sessions.DeleteExpiredSessions(ctx, now)
 	_, err3 := r.Stores.Confirmations.DeleteExpiredConfirmations(ctx, now.Add(-expiredMailGrace))
 	_, err4 := r.Stores.Invites.DeleteExpiredInvites(ctx, now.Add(-expiredInvites))
-	return errors.Join(err, err2, err3, err4, r.forgetEvents(ctx, now), r.keys.Refresh(ctx))
+	_, err5 := r.Stores.PersonalAccessTokens.DeleteExpiredPersonalAccessTokens(ctx, now.Add(-expiredPersonal))
+	return errors.Join(err, err2, err3, err4, err5, r.forgetEvents(ctx, now), r.keys.Refresh(ctx))
 }
 
 func remoteAddr(r *http.Request) netip.Addr {

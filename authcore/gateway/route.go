@@ -97,7 +97,7 @@ func (g *Gateway) ownRoutes() (map[string]route, error) {
 	if g.site.Pages != nil {
 		g.addPages(routes)
 	}
-	for _, more := range []map[string]route{g.adminUserRoutes(), g.ownAccountRoutes(), g.adminInviteRoutes(), g.adminEventRoutes(), g.recoveryRoutes(), g.adminRuleRoutes(), g.adminPageRoutes()} {
+	for _, more := range []map[string]route{g.adminUserRoutes(), g.ownAccountRoutes(), g.tokenRoutes(), g.adminInviteRoutes(), g.adminEventRoutes(), g.recoveryRoutes(), g.adminRuleRoutes(), g.adminPageRoutes()} {
 		maps.Copy(routes, more)
 	}
 	return routes, nil
@@ -173,6 +173,9 @@ func (p patterns) match(path string) (pattern string, values []string) {
 
 // serveOwn answers a request for one of the gateway's own routes; sub is its path below the mount.
 func (g *Gateway) serveOwn(w http.ResponseWriter, r *http.Request, sub string, v *visitor) {
+	if v.identity != nil && v.identity.Token && !takesPersonal(sub) {
+		v.identity, v.ticket, v.barred = nil, nil, true
+	}
 	setOwnHeaders(w.Header())
 	if v.setCookie != "" {
 		replaceCookie(w.Header(), v.setCookie)

@@ -2,6 +2,16 @@ package gateway
 
 import "net/http"
 
+// isForeignFetch reports whether a browser says that a page of another site sent the request, unless somebody only followed a
+// link from there.
+func isForeignFetch(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	if site != "cross-site" && site != "same-site" {
+		return false
+	}
+	return r.Method != http.MethodGet && r.Method != http.MethodHead || r.Header.Get("Sec-Fetch-Mode") != "navigate"
+}
+
 // checkSender refuses what a page of another origin makes a browser send (cross-site request forgery, sign-in and
 // sign-out included), and what somebody may be replaying. It looks at headers only, so that it can stand before all
 // else.

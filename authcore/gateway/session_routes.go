@@ -83,7 +83,7 @@ func (g *Gateway) signOut(w http.ResponseWriter, r *http.Request, v *visitor) er
 	if asForm && !namesSender(r) {
 		return errCrossSite
 	}
-	if v.via != byBearer {
+	if v.via == byNothing || v.via == byCookie {
 		replaceCookie(w.Header(), g.clearCookie())
 	}
 	sid, err := g.sessionToEnd(r, v)
@@ -124,6 +124,9 @@ func (g *Gateway) sessionToEnd(r *http.Request, v *visitor) (string, error) {
 // showSession is GET session.
 func (g *Gateway) showSession(w http.ResponseWriter, r *http.Request, v *visitor) error {
 	id := v.identity
+	if id.Token {
+		return g.showPersonal(w, r, v)
+	}
 	s, err := g.realm.Stores.Sessions.Session(r.Context(), id.SessionID)
 	expires := s.IdleUntil
 	switch {
@@ -139,12 +142,31 @@ func (g *Gateway) showSession(w http.ResponseWriter, r *http.Request, v *visitor
 	}{viewUser(id), viewSession(id, expires)})
 }
 
+// showPersonal is GET session with a personal access token: nobody has signed in with it, and it may be good for ever.
+func (g *Gateway) showPersonal(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	id, until, err := g.realm.presentPersonal(r.Context(), v.ticket.personal.id, g.realm.Now())
+	switch {
+	case errors.Is(err, authcore.ErrSessionNotFound):
+		return errSignedOut // deleted elsewhere
+	case err != nil:
+		id, until = v.identity, v.ticket.expires // as in showSession
+	}
+	view := sessionView{ID: id.SessionID, Methods: []authcore.Method{}}
+	if !until.IsZero() {
+		view.Expires = timestamp(until)
+	}
+	return writeJSON(w, r, struct {
+		User    userView    `json:"user"`
+		Session sessionView `json:"session"`
+	}{viewUser(id), view})
+}
+
 // sessionView is the session at hand as routes tell it.
 type sessionView struct {
 	ID       string            `json:"id"`
 	Methods  []authcore.Method `json:"methods"`
-	AuthTime string            `json:"auth_time"`
-	Expires  string            `json:"expires"`
+	AuthTime string            `json:"auth_time,omitempty"`
+	Expires  string            `json:"expires,omitempty"`
 }
 
 func viewSession(id *authcore.Identity, expires time.Time) sessionView {

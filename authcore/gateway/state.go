@@ -21,6 +21,7 @@ type State struct {
 	// What access tokens of users and sessions do not tell yet, or still do, while they are unexpired.
 	outdated map[string]since  // by user: credentials were taken away
 	stepped  map[string]stepUp // by session: more was proven
+	changes  int64             // how many outdated has seen
 	any      atomic.Bool       // whether ended, outdated or stepped has entries, so that the common case takes no lock
 
 	underway underway // what may yet become a stream
@@ -38,6 +39,7 @@ type State struct {
 type since struct {
 	issued int64 // Unix seconds; access tokens issued before are to be renewed
 	until  time.Time
+	change int64 // tells this change from every other one
 }
 
 type stepUp struct {
@@ -70,7 +72,8 @@ func (s *State) holdingsBy(contracts *wallet.Contracts) *wallet.HoldingAnswers {
 func (s *State) outdate(userID string, now, until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.outdated[userID] = since{now.Unix() + 1, until} // tokens tell whole seconds
+	s.changes++
+	s.outdated[userID] = since{now.Unix() + 1, until, s.changes} // tokens tell whole seconds
 	s.any.Store(true)
 	s.judgeAgain(func(st *stream) bool { return st.ticket.identity.Subject == userID })
 }
@@ -102,6 +105,16 @@ func (s *State) isOutdated(id *authcore.Identity, issued time.Time) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return issued.Unix() < s.outdated[id.Subject].issued
+}
+
+// lastChange tells the last change of a user that is remembered from every other one, also from one in the same second.
+func (s *State) lastChange(userID string) int64 {
+	if !s.any.Load() {
+		return 0
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.outdated[userID].change
 }
 
 // outdatedUntil answers from when on access tokens of a user must be issued not to be outdated.

@@ -18,6 +18,8 @@ func signedIn(do serve) serve {
 		switch {
 		case v.err != nil:
 			return v.err
+		case v.barred:
+			return errPersonal
 		case v.identity == nil:
 			return errSignedOut
 		}

@@ -26,7 +26,7 @@ type claims struct {
 	IssuedAt    int64                     `json:"iat"`
 	NotBefore   int64                     `json:"nbf,omitempty"` // never written, but heeded
 	Expires     int64                     `json:"exp"`
-	AuthTime    int64                     `json:"auth_time"`
+	AuthTime    int64                     `json:"auth_time,omitempty"` // in none but an assertion of a personal access token
 	Roles       []string                  `json:"roles,omitempty"`
 	Granted     []string                  `json:"granted,omitempty"` // of Roles, those that Issuer.Granted answered
 	AMR         []string                  `json:"amr,omitempty"`

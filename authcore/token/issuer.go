@@ -64,6 +64,10 @@ func (i *Issuer) Access(ctx context.Context, origin string, audience []string, i
 	if len(audience) == 0 || slices.Contains(audience, "") {
 		return "", time.Time{}, errors.New("token: access token needs an audience")
 	}
+	if id.Token {
+		// It would outlive the personal access token, and be good where that is not.
+		return "", time.Time{}, errors.New("token: no access token is made of a personal access token")
+	}
 	now := i.now()
 	c, err := i.newClaims(origin, id, now, i.accessTTL())
 	if err != nil {
@@ -104,7 +108,7 @@ func (i *Issuer) Assertion(ctx context.Context, origin string, id *authcore.Iden
 
 // newClaims answers the claims that both kinds of token have.
 func (i *Issuer) newClaims(origin string, id *authcore.Identity, now time.Time, ttl time.Duration) (*claims, error) {
-	if origin == "" || id.Subject == "" || id.SessionID == "" || len(id.Methods) == 0 {
+	if origin == "" || id.Subject == "" || id.SessionID == "" || len(id.Methods) == 0 && !id.Token {
 		return nil, errors.New("token: identity needs an origin, a subject, a session and a method")
 	}
 	// json.Marshal would replace what is not UTF-8, and so make two roles that differ the same.
@@ -128,7 +132,7 @@ func (i *Issuer) newClaims(origin string, id *authcore.Identity, now time.Time, 
 		TokenID:   base64.RawURLEncoding.EncodeToString(tokenID[:]),
 		IssuedAt:  now.Unix(),
 		Expires:   now.Add(ttl).Unix(),
-		AuthTime:  methodTime(id.AuthTime(), now),
+		AuthTime:  max(0, methodTime(id.AuthTime(), now)),
 		Roles:     id.Roles,
 		AMR:       AMR(id.Methods),
 	}, nil
