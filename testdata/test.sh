@@ -83,6 +83,7 @@ set_up() {
 	[ -n "${CHROMIUM:-}" ] || have chromium || missing+=(chromium)
 	have npm || missing+=(nodejs npm)
 	have openssl || missing+=(openssl)
+	have curl || missing+=(curl ca-certificates)
 	[ "${#missing[@]}" -eq 0 ] || debian "${missing[@]}"
 	missing=()
 	have redis-server || missing+=(redis-server)
