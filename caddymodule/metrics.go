@@ -75,7 +75,7 @@ func newMetrics() *metrics {
 		ops:     newOpsMetrics(),
 		decided: make(map[string]prometheus.Observer),
 	}
-	for _, outcome := range []string{"allow", "sign_in", "step_up", "forbidden", "bad_request", "unavailable", "panic"} {
+	for _, outcome := range []string{"allow", "sign_in", "step_up", "forbidden", "bad_request", "unavailable", "loop", "panic"} {
 		m.decided[outcome] = m.decisions.WithLabelValues(outcome)
 	}
 	return m
