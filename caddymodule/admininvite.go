@@ -82,7 +82,7 @@ func (backups) Invite(ctx context.Context, from command.Configuration, q command
 func baseOf(sites []Handler, origin string) (string, error) {
 	var bases, origins []string
 	for _, s := range sites {
-		if s.Origin == "" {
+		if s.Origin == "" || s.SignInAt != "" {
 			continue
 		}
 		origins = append(origins, s.Origin)

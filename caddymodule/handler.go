@@ -30,6 +30,9 @@ type Handler struct {
 	Methods []string `json:"methods,omitempty"`
 	// A domain for all hosts below which one sign-in is good. Default: the origin only.
 	CookieDomain string `json:"cookie_domain,omitempty"`
+	// The origin of another site of this configuration where people sign in for this one, which has no sign-in of its own then:
+	// so one account is good on several domains. Default: this site's own.
+	SignInAt string `json:"sign_in_at,omitempty"`
 	// Who may do what. A path that no rule names is for whoever is signed in.
 	Rules []Rule `json:"rules,omitempty"`
 	// Further identity headers for the backend.
@@ -83,6 +86,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := app.(*App).checkMethods(h.Methods); err != nil {
 		return fmt.Errorf("methods: %w", err)
 	}
+	if err := h.checkHome(ctx); err != nil {
+		return err
+	}
 	h.visits = app.(*App).visits
 	h.gateway, err = gateway.New(app.(*App).realm, site)
 	return err
@@ -91,7 +97,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 // site is the configuration of the gateway.
 func (h *Handler) site() (gateway.Site, error) {
 	site := gateway.Site{
-		Origin: h.Origin, Path: h.Path, Methods: signInMethods(h.Methods), CookieDomain: h.CookieDomain,
+		Origin: h.Origin, Path: h.Path, Methods: signInMethods(h.Methods), CookieDomain: h.CookieDomain, SignInAt: h.SignInAt,
 		Headers: headers(h.Headers), NoDefaultHeaders: h.NoDefaultHeaders,
 		Preset: h.HeaderPreset, RawPreset: h.RawHeaders,
 	}

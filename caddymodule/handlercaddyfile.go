@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,6 +39,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		path          <path>
 //		methods       passkey wallet password key
 //		cookie_domain <domain>
+//		sign_in_at    <url>
 //		allow         anyone | signed_in | role <role>... | user <user>... [<path>...] { … }
 //		deny          [<path>...] { … }
 //		header        <name> <value> [raw]
@@ -47,7 +49,8 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //
 // origin is scheme, host and port as browsers show them, https but on this machine; default: the site's address, where
 // it has exactly one with a host. path is where the gateway's own routes are mounted, default /auth. methods are the
-// sign-in methods offered, default all that are on and work on this origin; password is on where mail is configured. cookie_domain makes one sign-in good for all hosts below it. The
+// sign-in methods offered, default all that are on and work on this origin; password is on where mail is configured. cookie_domain makes one sign-in good for all hosts below it.
+// sign_in_at is the origin of another site of the same Caddyfile, where people sign in for this one. The
 // rules are read from the top; see [Rule]. header adds an identity header, whose value may have the placeholders
 // {subject} {username} {name} {email} {roles} {wallet} {methods}, or may be {assertion}. headers off leaves out the default ones;
 // headers authelia, oauth2-proxy, authentik, pomerium, cloudflare or grafana sends what that gateway sends in place of them, and
@@ -70,8 +73,8 @@ type handlerParser struct {
 	siteOrigin func() (string, error)
 
 	realm *gateway.Realm
-	// where origin and cookie_domain stand, which are checked at the end
-	originAt, cookieAt *caddyfile.Dispenser
+	// where origin, cookie_domain and sign_in_at stand, which are checked at the end
+	originAt, cookieAt, homeAt *caddyfile.Dispenser
 }
 
 func (p *handlerParser) parse(d *caddyfile.Dispenser) (err error) {
@@ -93,10 +96,14 @@ func (p *handlerParser) parse(d *caddyfile.Dispenser) (err error) {
 		}
 	}
 	// Whether an origin will do depends on the methods: not every one can have passkeys.
-	if err := p.check(gateway.Site{Origin: h.Origin, Methods: signInMethods(h.Methods)}); err != nil {
+	door := gateway.Site{Origin: h.Origin, Methods: signInMethods(h.Methods), SignInAt: h.SignInAt}
+	if err := p.check(door); errors.Is(err, gateway.ErrSignInAt) {
+		return p.homeAt.WrapErr(err)
+	} else if err != nil {
 		return p.originAt.WrapErr(err)
 	}
-	if err := p.check(gateway.Site{Origin: h.Origin, Methods: signInMethods(h.Methods), CookieDomain: h.CookieDomain}); err != nil {
+	door.CookieDomain = h.CookieDomain
+	if err := p.check(door); err != nil {
 		return p.cookieAt.WrapErr(err)
 	}
 	site, err := h.site()
@@ -133,6 +140,7 @@ func (p *handlerParser) options() []option {
 			return p.check(gateway.Site{Methods: signInMethods(h.Methods)})
 		}),
 		textOption("cookie_domain <domain>", &h.CookieDomain).notingPlace(&p.cookieAt),
+		textOption("sign_in_at https://<host>", &h.SignInAt).notingPlace(&p.homeAt),
 		{usage: "allow anyone | signed_in | role <role>... | user <user>... [<path>...]", max: -1, repeat: true, block: true, parse: p.rule("allow")},
 		{usage: "deny [<path>...]", max: -1, repeat: true, block: true, parse: p.rule("deny")},
 		option{usage: "header <name> <value> [raw]", min: 2, max: 3, repeat: true, parse: func(d *caddyfile.Dispenser, args []string) error {

@@ -161,7 +161,7 @@ func (r *Realm) EndSession(ctx context.Context, by authcore.Trace, userID, id st
 		if err != nil {
 			return nil, err
 		}
-		return []string{id}, s.Sessions.EndSession(ctx, id)
+		return r.endWithin(ctx, s.Sessions, one)
 	})
 }
 

@@ -232,6 +232,9 @@ func (g *Gateway) renew(ctx context.Context, secret string, now time.Time) (*tic
 		if err := g.realm.recheck(ctx, s); err != nil {
 			return nil, err
 		}
+		if err := g.realm.keepHome(ctx, s); err != nil {
+			return nil, err
+		}
 		id, access, expires, err := g.access(ctx, s)
 		if err != nil {
 			return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
@@ -96,18 +97,30 @@ type sessionEnd struct {
 // endSession ends a session in the store and, once that is certain, on all instances, and writes that it did. One that is
 // not there is no error, and nothing of it is written.
 func (r *Realm) endSession(ctx context.Context, end sessionEnd, id string) error {
+	var told []string                                // to other instances, before the end
 	if short := r.Challenges.Notices; short != nil { // see endSessions
-		if err := short.Notify(ctx, sessionEnded(id)); err != nil {
-			return err
+		told = []string{id}
+		if s, err := r.Stores.Sessions.Session(ctx, id); err == nil && s.Cookie && s.From() == "" {
+			over, err := r.handedOverFrom(ctx, r.Stores.Sessions, s.UserID, id)
+			if err != nil {
+				return err
+			}
+			told = append(told, over...)
+		}
+		for _, id := range told {
+			if err := short.Notify(ctx, sessionEnded(id)); err != nil {
+				return err
+			}
 		}
 	}
+	ended := []string{id}
 	err := r.Stores.Transactions.Transact(ctx, func(tx authcore.Stores) error {
 		s, err := tx.Sessions.Session(ctx, id)
 		if errors.Is(err, authcore.ErrSessionNotFound) {
 			return nil
 		}
 		if err == nil {
-			err = tx.Sessions.EndSession(ctx, id)
+			ended, err = r.endWithin(ctx, tx.Sessions, s)
 		}
 		if err != nil {
 			return err
@@ -122,12 +135,25 @@ func (r *Realm) endSession(ctx context.Context, end sessionEnd, id string) error
 		if err := r.note(ctx, tx, end.kind, end.code, s.UserID, by, ""); err != nil || r.Challenges.Notices != nil || tx.Notices == nil {
 			return err
 		}
-		return tx.Notices.Notify(ctx, sessionEnded(id))
+		for _, id := range ended {
+			if err := tx.Notices.Notify(ctx, sessionEnded(id)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return err
 	}
-	r.forget(id)
+	for _, id := range ended {
+		r.forget(id)
+		if short := r.Challenges.Notices; short != nil && !slices.Contains(told, id) {
+			// It was handed over while this went on. Where others cannot be told now, it holds there at its next renewal.
+			if err := short.Notify(ctx, sessionEnded(id)); err != nil {
+				r.Logger.WarnContext(ctx, "other instances not told of the end of a session", "session", id, "cause", err.Error())
+			}
+		}
+	}
 	return nil
 }
 

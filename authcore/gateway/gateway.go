@@ -15,6 +15,7 @@ type Gateway struct {
 	realm     *Realm
 	site      Site
 	origin    origin
+	signInAt  origin // of another site; the zero origin: here
 	policy    *policy.Policy
 	headers   identityHeaders
 	strip     stripper
@@ -38,10 +39,18 @@ func New(realm *Realm, site Site) (*Gateway, error) {
 	if !validMount(site.Path) {
 		return nil, fmt.Errorf("gateway: path %q: write a path such as /auth: lower-case letters, digits, '-', '_' and '.', no slash at the end", site.Path)
 	}
-	if site.Methods, err = offered(realm, o, site.Methods); err != nil {
+	at, err := parseHome(o, site)
+	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{realm: realm, site: site, origin: o, passwords: realm.accountsOf(o), audience: []string{o.text}}
+	g := &Gateway{realm: realm, origin: o, signInAt: at, audience: []string{o.text}}
+	if !g.away() {
+		if site.Methods, err = offered(realm, o, site.Methods); err != nil {
+			return nil, err
+		}
+		g.passwords = realm.accountsOf(o)
+	}
+	g.site = site
 	if g.cookie, err = newCookieForm(o, site.CookieDomain); err != nil {
 		return nil, err
 	}
@@ -62,16 +71,21 @@ func New(realm *Realm, site Site) (*Gateway, error) {
 	if g.routes, err = g.ownRoutes(); err != nil {
 		return nil, err
 	}
+	g.routes = g.handOffRoutes(g.routes)
 	g.patterns = newPatterns(g.routes)
+	if g.away() {
+		realm.handsOff.Store(true)
+	}
 	realm.State.join(g)
 	return g, nil
 }
 
 // checkEvidence refuses rules that ask for a sign-in method which no session here can have used: whoever they are for would
-// be asked to confirm what they cannot. Below a cookie domain a session may come from a site with other methods.
+// be asked to confirm what they cannot. Below a cookie domain a session may come from a site
+// with other methods, and so it does where the sign-in is at another site.
 func (g *Gateway) checkEvidence() error {
 	methods := g.site.Methods
-	if g.site.CookieDomain != "" {
+	if g.site.CookieDomain != "" || g.away() {
 		methods = g.realm.methods()
 	}
 	known := strings.Trim(fmt.Sprint(methods), "[]")

@@ -117,6 +117,9 @@ var ErrWhichSite = errors.New("name the site with its origin")
 func (r *Realm) Base(origin string) (string, error) {
 	var bases, origins []string
 	for _, g := range r.State.gateways(r) {
+		if g.away() {
+			continue // it has no page that a link could lead to
+		}
 		if origin != "" && g.origin.text != origin {
 			origins = append(origins, g.origin.text)
 		} else if base := g.origin.text + g.site.Path; !slices.Contains(bases, base) {

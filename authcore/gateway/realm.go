@@ -137,6 +137,7 @@ type Realm struct {
 	recheckEach time.Duration // see WalletConfig.Recheck
 	parts       partStates    // when Status was last asked
 	hasKey      atomic.Bool   // there was a signing key once
+	handsOff    atomic.Bool   // a site has its sign-in at another one
 	refused     refusals
 	personal    personalUses
 }

@@ -17,7 +17,7 @@ var signInPages = []string{"sign-in", "register", "forgot", "activate", "reset"}
 // What it answers begins with one slash and is printable ASCII without backslash, and means the same path to a browser
 // and to a server: an open redirect at the door of a site is what phishing wishes for.
 func (g *Gateway) safeReturn(target string) string {
-	if len(target) > maxReturn || !strings.HasPrefix(target, "/") || !utf8.ValidString(target) {
+	if len(target) > g.longestReturn(target) || !strings.HasPrefix(target, "/") || !utf8.ValidString(target) {
 		return "/"
 	}
 	for _, c := range target {
@@ -41,7 +41,21 @@ func (g *Gateway) safeReturn(target string) string {
 			return "/"
 		}
 	}
+	if g.away() && strings.EqualFold(path.Clean(u.Path), g.site.Path+"/"+handOffRoute) {
+		return "/"
+	}
 	return escapeRest(target)
+}
+
+// longestReturn is how long a place to return to may be. Those with another one in them are longer.
+func (g *Gateway) longestReturn(target string) int {
+	if _, is := g.isHandOff(target); is {
+		return maxHandOff + len(g.site.Path) + len(handOffRoute) + 2
+	}
+	if g.away() && strings.HasPrefix(target, g.site.Path+"/"+confirmPage+"?") {
+		return maxConfirm
+	}
+	return maxReturn
 }
 
 // hasDotSegment reports whether a decoded path has "." or ".." in it, which would be resolved on the way: "/.//host"

@@ -92,6 +92,13 @@ func (g *Gateway) signOut(w http.ResponseWriter, r *http.Request, v *visitor) er
 	case err != nil:
 		return err
 	case sid != "":
+		if at, err := g.realm.signInOf(r.Context(), sid); err != nil {
+			return err
+		} else if at != "" {
+			if err := g.realm.endSession(r.Context(), sessionEnd{authcore.EventSignOut, "", g.trace(r, v)}, at); err != nil {
+				return err
+			}
+		}
 		if err := g.realm.endSession(r.Context(), sessionEnd{authcore.EventSignOut, "", g.trace(r, v)}, sid); err != nil {
 			return err
 		}
