@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All that must hold before a change goes in, on a fresh Debian machine with Go: `bash testdata/test.sh`.
 #
-# What is missing (a C compiler for the race detector, Node.js, Chromium, PostgreSQL, Redis) is installed from Debian, the
+# What is missing (a C compiler for the race detector, Node.js, Chromium, PostgreSQL, Redis, nginx, HAProxy) is installed from Debian, the
 # linters at the versions below through the Go module proxy, and the packages of the end-to-end suite through npm. Nothing
 # is skipped: a skipped test fails the run. It stops at the first failure, and its last line says how many tests passed and
 # failed.
@@ -87,6 +87,10 @@ set_up() {
 	[ "${#missing[@]}" -eq 0 ] || debian "${missing[@]}"
 	missing=()
 	have redis-server || missing+=(redis-server)
+	have radicale || missing+=(radicale)
+	have mosquitto || [ -x /usr/sbin/mosquitto ] || missing+=(mosquitto)
+	have nginx || [ -x /usr/sbin/nginx ] || missing+=(nginx)
+	have haproxy || [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
 	have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 	[ "${#missing[@]}" -eq 0 ] || debian_servers "${missing[@]}"
 	if ! node_is_new_enough; then
