@@ -97,6 +97,13 @@ func (g *Gateway) showAccount(name string) serve {
 	}
 }
 
+// showModule is GET authgate.js: the module by which single-page apps outlive a session. It finds the other routes by its own
+// address.
+func (g *Gateway) showModule(w http.ResponseWriter, r *http.Request, _ *visitor) error {
+	g.site.Pages.ServeAsset(w, r, "authgate.js")
+	return nil
+}
+
 // showAsset is GET assets/*.
 func (g *Gateway) showAsset(w http.ResponseWriter, r *http.Request, _ *visitor) error {
 	g.site.Pages.ServeAsset(w, r, r.PathValue("name"))

@@ -129,6 +129,7 @@ func (g *Gateway) addPages(routes map[string]route) {
 		routes[path] = route{get: g.showAccount(name)}
 	}
 	routes["assets/*"] = route{get: g.showAsset}
+	routes["authgate.js"] = route{get: g.showModule}
 }
 
 // patterns are the paths of routes with segments of *, split; those with a word where others have * come first.
@@ -177,7 +178,6 @@ func (g *Gateway) serveOwn(w http.ResponseWriter, r *http.Request, sub string, v
 		v.identity, v.ticket, v.barred = nil, nil, true
 	}
 	setOwnHeaders(w.Header())
-	g.allowHandOff(w.Header())
 	if v.setCookie != "" {
 		replaceCookie(w.Header(), v.setCookie)
 	}

@@ -31,9 +31,9 @@ export function icon(color) {
 		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#${color}"/><circle cx="16" cy="16" r="7" fill="#fff"/></svg>`);
 }
 
-// open answers a page of its own context, with these wallets, for one origin or several. page.faults collects what must not happen: errors and
+// open answers a page of its own context, with these wallets, for one origin or several; popUps puts them into windows that it opens, too. page.faults collects what must not happen: errors and
 // warnings on the console, exceptions, requests to other origins. What a test provokes itself it names in `expected`.
-export async function open(browser, origin, { wallets = [], expected = [], ...context } = {}) {
+export async function open(browser, origin, { wallets = [], expected = [], popUps = false, ...context } = {}) {
 	const own = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-GB', ...context });
 	const page = await own.newPage();
 	page.faults = [];
@@ -54,8 +54,9 @@ export async function open(browser, origin, { wallets = [], expected = [], ...co
 			fault(`request: ${request.url()}`);
 		}
 	});
-	await page.exposeFunction('signAsWallet', (uuid, raw) => wallets.find((w) => w.uuid === uuid).account.signMessage({ message: { raw } }));
-	await page.addInitScript(install, wallets.map(({ account, ...w }) => ({
+	const into = popUps ? own : page;
+	await into.exposeFunction('signAsWallet', (uuid, raw) => wallets.find((w) => w.uuid === uuid).account.signMessage({ message: { raw } }));
+	await into.addInitScript(install, wallets.map(({ account, ...w }) => ({
 		...w, address: w.lowerCase ? account.address.toLowerCase() : account.address,
 	})));
 	return page;

@@ -123,6 +123,7 @@ export function leave(place) {
 	tell(say('done'), 'good');
 	tabs.postMessage('signed-in');
 	location.replace(home(place));
+	if (/[?&]pop-up\b/.test(location.search)) close(); // of authgate.js, which heard it
 }
 
 // goOn leaves a page that asks to sign in for a place, when that was done in another tab.
