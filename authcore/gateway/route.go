@@ -178,6 +178,7 @@ func (g *Gateway) serveOwn(w http.ResponseWriter, r *http.Request, sub string, v
 		v.identity, v.ticket, v.barred = nil, nil, true
 	}
 	setOwnHeaders(w.Header())
+	g.allowHandOff(w.Header())
 	if v.setCookie != "" {
 		replaceCookie(w.Header(), v.setCookie)
 	}
