@@ -322,7 +322,11 @@ func TestSessionOfNobody(t *testing.T) {
 	h := build(t)
 	for _, headers := range [][]string{nil, {"Cookie", "__Host-authgate=nonsense"}, {"Authorization", "Bearer nonsense"}, {"Authorization", "Bearer "}} {
 		a := h.do("GET", "session", "", headers...).refused(401, "unauthenticated")
-		if got := a.Header().Get("WWW-Authenticate"); got != `Bearer realm="https://app.example.com"` {
+		want := `Bearer realm="https://app.example.com"`
+		if headers != nil && headers[0] == "Authorization" {
+			want += `, error="invalid_token"`
+		}
+		if got := a.Header().Get("WWW-Authenticate"); got != want {
 			t.Errorf("WWW-Authenticate = %q", got)
 		}
 	}
