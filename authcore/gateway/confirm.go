@@ -126,6 +126,9 @@ func (g *Gateway) readConfirmation(q url.Values) confirmation {
 	if n, err := strconv.ParseInt(q.Get("within"), 10, 64); err == nil && n > 0 {
 		c.Within = min(n, longest)
 	}
+	if c.form != "" && !isFormID(c.form) {
+		c.form, c.lost = "", lostGone
+	}
 	if c.lost != "" && c.lost != lostTooLarge && c.lost != lostGone {
 		c.lost = lostUnavailable
 	}

@@ -78,7 +78,7 @@ func newFormKey(cookie string, random io.Reader) (formKey, error) {
 
 func parseFormKey(cookie string) (k formKey, ok bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(cookie)
-	if err != nil || len(b) != len(k) {
+	if err != nil || len(b) != len(k) || formKey(b).String() != cookie { // decoders pass over line breaks
 		return formKey{}, false
 	}
 	return formKey(b), true
@@ -126,10 +126,16 @@ func (k formKey) newID(random io.Reader, at place) (id string, salt []byte, err 
 	return base64.RawURLEncoding.EncodeToString(append(bytes.Clone(salt), code...)), salt, nil
 }
 
+// isFormID reports whether this could be the id of a form, so that it may stand in an address as it is.
+func isFormID(s string) bool {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	return err == nil && len(b) == formRandom+formCode && len(s) == formID // decoders pass over line breaks
+}
+
 // opens answers the random part of an id where it is of a form of this browser that is kept for this place.
 func (k formKey) opens(id string, at place) (salt []byte, ok bool) {
 	b, err := base64.RawURLEncoding.DecodeString(id)
-	if err != nil || len(b) != formRandom+formCode {
+	if err != nil || len(b) != formRandom+formCode || len(id) != formID { // decoders pass over line breaks
 		return nil, false
 	}
 	code, err := k.code(b[:formRandom], at)
