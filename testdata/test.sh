@@ -83,6 +83,7 @@ set_up() {
 	[ -n "${CHROMIUM:-}" ] || have chromium || missing+=(chromium)
 	have npm || missing+=(nodejs npm)
 	have openssl || missing+=(openssl)
+	/usr/bin/python3 -c 'import jwt, cryptography' 2>/dev/null || missing+=(python3-jwt python3-cryptography)
 	have curl || missing+=(curl ca-certificates)
 	[ "${#missing[@]}" -eq 0 ] || debian "${missing[@]}"
 	missing=()
