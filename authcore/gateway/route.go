@@ -125,6 +125,7 @@ func (g *Gateway) addPages(routes map[string]route) {
 	}
 	for path, name := range map[string]string{
 		"account": "account", "account/profile": "account-profile", "account/sessions": "account-sessions",
+		"account/tokens": "account-tokens",
 	} {
 		routes[path] = route{get: g.showAccount(name)}
 	}

@@ -64,6 +64,7 @@ var texts = map[string][]string{
 	"account":          {"common", "passkey", "wallet", "password", "confirm", "account"},
 	"account-profile":  {"common", "passkey", "wallet", "password", "confirm", "account-profile"},
 	"account-sessions": {"common", "account-sessions"},
+	"account-tokens":   {"common", "passkey", "wallet", "password", "confirm", "account-tokens"},
 	"register":         {"common", "passkey", "password", "new-account", "register"},
 	"forgot":           {"common", "password", "forgot"},
 	"activate":         {"common", "password", "mailed-link", "activate"},

@@ -117,6 +117,8 @@ const kinds = {
 	invite_revoked: 'inviteRevoked',
 	recovery_created: 'recoveryCreated',
 	recovery_used: 'recoveryUsed',
+	token_created: 'tokenCreated',
+	token_deleted: 'tokenDeleted',
 };
 const actors = {
 	administrator: 'byAdministrator',
