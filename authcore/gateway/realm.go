@@ -99,7 +99,8 @@ type RateLimit struct {
 // goroutines.
 type Observer interface {
 	// Decided is told each decision on a request for the backend: outcome is "allow", "sign_in", "step_up", "forbidden",
-	// "bad_request", "unavailable" or, for a failure of the gateway itself on any request, "panic".
+	// "bad_request", "unavailable", "loop" where signing in led back here too often, or, for a failure of the gateway itself
+	// on any request, "panic".
 	Decided(outcome string, took time.Duration)
 	// SignedIn is told each finished or failed sign-in: outcome is "ok" or the code of the refusal.
 	SignedIn(method authcore.Method, outcome string)
