@@ -861,3 +861,29 @@ func FuzzParseHandOff(f *testing.F) {
 		}
 	})
 }
+
+// notingPages notes what pages are filled with.
+type notingPages struct {
+	plainPages
+	last *Page
+}
+
+func (n notingPages) ServePage(w http.ResponseWriter, r *http.Request, p Page) error {
+	*n.last = p
+	return n.plainPages.ServePage(w, r, p)
+}
+
+// Who signs in reads where that leads: a site that has its sign-in here, and no name that somebody has put into a link.
+func TestSignInPageNamesTheSite(t *testing.T) {
+	var last Page
+	d := buildDomains(t, func(_ *RealmConfig, s *Site) { s.Pages = notingPages{last: &last} })
+	b := d.browser()
+	b.visit(shop + "/cart")
+	if last.Name != "sign-in" || last.Beyond != shop {
+		t.Errorf("%+v", last)
+	}
+	b.visit(strings.Replace(b.last, "shop.example.org", "evil.example.org", 1))
+	if last.Name != "sign-in" || last.Beyond != "" {
+		t.Errorf("%+v", last)
+	}
+}

@@ -65,6 +65,9 @@ func forPeople(methods []authcore.Method) []authcore.Method {
 }
 
 func (g *Gateway) servePage(w http.ResponseWriter, r *http.Request, p Page) error {
+	if site, is := g.isHandOff(p.ReturnTo); is {
+		p.Beyond = site.origin.text
+	}
 	if err := g.site.Pages.ServePage(w, r, p); err != nil {
 		return errBrokenPage.because(err)
 	}

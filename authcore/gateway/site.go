@@ -55,6 +55,7 @@ type Page struct {
 	Origin   string            // of the site
 	Methods  []authcore.Method // those offered
 	ReturnTo string            // where to go after sign-in: a safe path on this origin
+	Beyond   string            // the origin of another site, where that leads with a hand-off; else empty
 	Identity *authcore.Identity
 	Problem  *Error // for "error", and for a form that was refused
 
