@@ -225,12 +225,13 @@ func (s *State) gateways(r *Realm) []*Gateway {
 	return slices.Clone(s.inUse[r])
 }
 
-// leave notes that a realm is in use no more, and has the streams judged again that went through it.
+// leave notes that a realm is in use no more, and has the streams judged again that came through it, or through one that
+// was in use before: others say by now what becomes of them.
 func (s *State) leave(r *Realm) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.inUse, r)
-	s.judgeAgain(func(st *stream) bool { return st.gateway.realm == r })
+	s.judgeAgain(func(st *stream) bool { _, is := s.inUse[st.gateway.realm]; return !is })
 }
 
 func (s *State) inForce(g *Gateway) bool {

@@ -222,33 +222,49 @@ func (s *stream) judge(ctx context.Context) (until time.Time, why string, err er
 }
 
 func (g *Gateway) stillAllows(ctx context.Context, s *stream) (until time.Time, why string, err error) {
-	now, asked := g.realm.Now(), s.asked
-	sess, err := g.realm.Stores.Sessions.Session(ctx, s.ticket.identity.SessionID)
-	switch {
-	case errors.Is(err, authcore.ErrSessionNotFound):
-		return until, g.realm.whyEnded(ctx, s.ticket.identity.Subject), nil
-	case err != nil:
-		return until, "", err
-	case !sess.Live(now):
-		return until, streamSessionExpired, nil
+	asked := s.asked
+	asked.Now = g.realm.Now()
+	if asked.Identity, until, why, err = g.realm.standing(ctx, s.ticket, asked.Now); why != "" || err != nil {
+		return until, why, err
 	}
-	id, err := g.realm.identityOf(ctx, sess)
-	switch {
-	case errors.Is(err, authcore.ErrSessionNotFound):
-		return until, streamUserDisabled, nil
-	case err != nil:
-		return until, "", err
-	}
-	asked.Identity, asked.Now = id, now
 	switch v := g.policy.Judge(asked).Verdict; {
 	case v == policy.Allow:
-		return earlier(sess.IdleUntil, sess.Until), "", nil
+		return until, "", nil
 	case v == policy.StepUp:
 		return until, streamStepUp, nil
 	case g != s.gateway:
 		return until, streamRulesChanged, nil
 	}
 	return until, streamUserChanged, nil
+}
+
+// standing answers who a ticket is of as the store has it at this moment, and until when at the latest; or why that is
+// nobody any more.
+func (r *Realm) standing(ctx context.Context, t *ticket, now time.Time) (id *authcore.Identity, until time.Time, why string, err error) {
+	if t.personal != nil {
+		var stored authcore.PersonalAccessToken
+		if stored, err = r.livePersonal(ctx, t.personal.id, now); err == nil {
+			id, err = r.personalIdentity(ctx, stored)
+		}
+		if until = stored.Expires; until.IsZero() {
+			until = now.Add(r.AccessToken)
+		}
+	} else {
+		var sess authcore.Session
+		if sess, err = r.Stores.Sessions.Session(ctx, t.identity.SessionID); err == nil && sess.Live(now) {
+			id, err = r.identityOf(ctx, sess)
+		} else if err == nil {
+			err = authcore.ErrSessionNotFound
+		}
+		until = earlier(sess.IdleUntil, sess.Until)
+	}
+	switch {
+	case !errors.Is(err, authcore.ErrSessionNotFound):
+		return id, until, "", err
+	case !until.IsZero() && !now.Before(until):
+		return nil, until, streamSessionExpired, nil
+	}
+	return nil, until, r.whyEnded(ctx, t.identity.Subject), nil
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -155,6 +155,12 @@ func TestStreamsAreCutWithTheirReason(t *testing.T) {
 		{"rule changed", func(h *house, _ []string, _ string) {
 			h.reload(Site{Origin: home, Rules: []policy.Rule{{Deny: true, Paths: []string{"/events"}}}})
 		}, streamRulesChanged},
+		{"rule changed by the second reload", func(h *house, _ []string, _ string) {
+			synctest.Wait()
+			h.reload(Site{Origin: home, Rules: []policy.Rule{{Roles: []string{"reader"}}}})
+			synctest.Wait() // what the first one asks is answered
+			h.reload(Site{Origin: home, Rules: []policy.Rule{{Deny: true, Paths: []string{"/events"}}}})
+		}, streamRulesChanged},
 		{"site gone", func(h *house, _ []string, _ string) { h.reload(Site{Origin: "https://other.example.com"}) }, streamRulesChanged},
 		{"rule asks for more", func(h *house, _ []string, _ string) {
 			h.reload(Site{Origin: home, Rules: []policy.Rule{{Roles: []string{"reader"}, With: []authcore.Method{authcore.Passkey}}}})
@@ -199,7 +205,8 @@ func TestStreamsAreCutWithTheirReason(t *testing.T) {
 // reload puts another configuration of the site in place.
 func (h *house) reload(s Site) {
 	h.t.Helper()
-	next, err := NewRealm(h.realm.RealmConfig)
+	before := h.realm
+	next, err := NewRealm(before.RealmConfig)
 	if err == nil {
 		_, err = New(next, s)
 	}
@@ -207,7 +214,8 @@ func (h *house) reload(s Site) {
 		h.t.Error(err)
 		return
 	}
-	h.realm.Close()
+	h.realm = next
+	before.Close()
 }
 
 // A stream ends when its session does, to the second, and not only when an access token would have been renewed: twelve
