@@ -32,7 +32,7 @@ const play = (mine, run, more = []) => gate.visit({ wallets: [mine, ...more], po
 
 // endSession ends it elsewhere: the page hears nothing of that.
 async function endSession(page) {
-	const [user] = [(await (await page.context().request.get(`${gate.origin}/auth/session`)).json()).user];
+	const { user } = await (await page.context().request.get(`${gate.origin}/auth/session`)).json();
 	await gate.caddy('session', 'end', user.id, '--all');
 }
 
@@ -88,6 +88,24 @@ test('nothing is repeated for somebody else', async () => {
 		assert.equal(await page.getByLabel('Note').inputValue(), '');
 		assert.deepEqual(posted(), []);
 	}, [other]);
+});
+
+test('a rule that asks for a fresh sign-in is met in the pop-up', async () => {
+	const mine = wallet();
+	await play(mine, async (page) => {
+		await page.waitForFunction(async () => { // else it was given already
+			const { session } = await (await fetch('/auth/session')).json();
+			return Date.now() - Date.parse(session.auth_time) > 2500;
+		});
+		await page.route('**/vault', (route) => route.fulfill({
+			status: 401, contentType: 'application/problem+json', body: '{"code":"step_up_required","with":["wallet"],"within":1}',
+		}), { times: 1 });
+		const asked = page.evaluate(() => window.ask('/vault').then(({ status, body }) => [status, body.url]));
+		const popUp = await page.waitForEvent('popup');
+		await popUp.waitForURL(({ pathname, searchParams }) => pathname === '/auth/confirm' && searchParams.get('with') === 'wallet');
+		await Promise.all([popUp.waitForEvent('close'), button(popUp, mine.name).click()]);
+		assert.deepEqual(await asked, [200, '/vault']);
+	});
 });
 
 test('an answer of the application itself, or of what is refused otherwise, stays what it is', async () => {
