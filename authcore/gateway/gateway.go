@@ -25,6 +25,7 @@ type Gateway struct {
 	tickets   *ticketCache
 	routes    map[string]route // by path below the mount
 	patterns  patterns         // of those with segments of *
+	turns     turns            // of browsers that are handed over
 }
 
 // New makes the gateway of a site. It answers an error that says what to write where the configuration cannot work.

@@ -101,7 +101,7 @@ func (g *Gateway) takeOver(w http.ResponseWriter, r *http.Request, v *visitor) e
 	}
 	to := g.safeReturn(string(back))
 	if code := q.Get("code"); code != "" {
-		err = g.spend(w, r, v, code)
+		err = g.spend(w, r, v, code, to)
 	} else if err = v.err; err == nil && v.identity == nil {
 		err = errNoHandOff.because(errors.New("gateway: hand-off: no code, and the cookie of the session did not come"))
 	}
@@ -125,8 +125,8 @@ func (g *Gateway) takeOver(w http.ResponseWriter, r *http.Request, v *visitor) e
 	return nil
 }
 
-// spend spends a code, and signs the browser in here as who it was issued for.
-func (g *Gateway) spend(w http.ResponseWriter, r *http.Request, v *visitor, code string) error {
+// spend spends a code, and signs the browser in here as who it was issued for; to is where it goes then.
+func (g *Gateway) spend(w http.ResponseWriter, r *http.Request, v *visitor, code, to string) error {
 	ctx := r.Context()
 	from, err := g.redeem(ctx, code, v.bond)
 	switch {
@@ -136,6 +136,9 @@ func (g *Gateway) spend(w http.ResponseWriter, r *http.Request, v *visitor, code
 		return errNoHandOff.because(err)
 	case err != nil:
 		return err
+	}
+	if v.identity == nil && g.turns.again(from.ID+" "+to, g.realm.Now()) {
+		return errLooped(g.loopReason(r, v)) // signed in there, taken over here, and sent there again
 	}
 	s, secret, err := g.sessionFrom(r, v, from)
 	if errors.Is(err, authcore.ErrSessionNotFound) || errors.Is(err, authcore.ErrUserNotFound) {

@@ -1,12 +1,15 @@
 package gateway
 
 import (
+	"crypto/sha256"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
@@ -158,6 +161,37 @@ func readTimes(text string, now int64) []int64 {
 		}
 	}
 	return times
+}
+
+// turns counts what browsers are sent through without anybody doing anything: they give up after twenty redirects, and tell
+// people nothing that helps.
+type turns struct {
+	mu sync.Mutex
+	of map[[32]byte][]int64 // when, in Unix seconds, by hash of what is counted
+}
+
+// maxTurning bounds what is counted at a time; what is beyond is let go on.
+const maxTurning = 4096
+
+// again counts one more turn of a kind, and reports whether those within bounceWindow are more than maxBounces.
+func (t *turns) again(what string, now time.Time) bool {
+	key, at := sha256.Sum256([]byte(what)), now.Unix()
+	over := func(then int64) bool { return at-then > int64(bounceWindow/time.Second) }
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.of == nil {
+		t.of = make(map[[32]byte][]int64)
+	}
+	if len(t.of) >= maxTurning {
+		maps.DeleteFunc(t.of, func(_ [32]byte, times []int64) bool { return over(times[len(times)-1]) })
+	}
+	times, known := t.of[key]
+	if !known && len(t.of) >= maxTurning {
+		return false
+	}
+	times = append(slices.DeleteFunc(times, over), at)
+	t.of[key] = times[max(0, len(times)-maxBounces-1):]
+	return len(times) > maxBounces
 }
 
 // loopReason answers why somebody goes in circles, as far as it can be told.

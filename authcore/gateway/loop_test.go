@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -164,6 +165,44 @@ func TestLoopWithoutPages(t *testing.T) {
 	a := h.serve(r).refused(508, "sign_in_loop")
 	if !strings.Contains(a.Body.String(), `"reason":"cookie"`) {
 		t.Error(a.Body)
+	}
+}
+
+// Where another site has the sign-in, nobody does anything while the browser goes in circles: it would give up after twenty
+// redirects, without a word.
+func TestLoopThroughAHandOff(t *testing.T) {
+	d := buildDomains(t)
+	b := d.browser()
+	b.visit(home + "/auth/sign-in")
+	b.signIn(newSigner(1))
+	a, to, redirects := answer{}, shop+"/x", 0
+	for ; to != "" && redirects < 40; redirects++ {
+		delete(b.cookies[shop], "__Host-authgate")
+		a, to = b.step(to)
+	}
+	a.isPage(508, "loop", "sign_in_loop")
+	if redirects >= 18 || !strings.Contains(d.log.String(), "sign-in loop: cookie") {
+		t.Errorf("after %d redirects: %s", redirects, d.log)
+	}
+}
+
+func TestTurnsAreBounded(t *testing.T) {
+	var all turns
+	now := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
+	for i := range 2 * maxTurning {
+		all.again(strconv.Itoa(i), now)
+	}
+	if len(all.of) > maxTurning {
+		t.Errorf("%d are counted", len(all.of))
+	}
+	now = now.Add(bounceWindow + time.Second)
+	for range maxBounces {
+		if all.again("x", now) {
+			t.Error("too soon")
+		}
+	}
+	if !all.again("x", now) || all.again("x", now.Add(bounceWindow+time.Second)) {
+		t.Error("not when it was to be, or still")
 	}
 }
 
