@@ -19,9 +19,9 @@ import { promisify } from 'node:util';
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
 
 // start answers { origin, seen, log(), stop(), switches }: seen is the requests that reached the backend, in order, each
-// { method, url, headers }. Options: global and site are further lines of the two authgate blocks of the Caddyfile; with
+// { method, url, headers, body }. Options: global and site are further lines of the two authgate blocks of the Caddyfile; with
 // example it is Caddyfile.example, on other ports, with its own backend. hosts are names of further sites, each
-// https://<host>; with the switches a Chromium finds them and believes their certificate. registration is who may open
+// https://<host>, for which site may be a function; with the switches a Chromium finds them and believes their certificate. registration is who may open
 // an account, env further variables of its environment, backup a file to fill the store with before it starts. What X-Forwarded-For says is believed, so that a test can be as many
 // clients as it needs.
 export async function start({ global = '', site = '', hosts = [], registration = 'open', env = {}, example = false, backup } = {}) {
@@ -102,7 +102,7 @@ ${hosts.map((host) => `https://${host}:${tls} {
 	authgate {
 		origin https://${host}
 		allow anyone /public/*
-		${site}
+		${typeof site === 'function' ? site(host) : site}
 	}
 	reverse_proxy 127.0.0.1:${backend}
 }
@@ -131,9 +131,13 @@ async function build(dir) {
 // startBackend answers every request with what it was sent: JSON for programs, a page with the same JSON for browsers.
 async function startBackend() {
 	const seen = [];
-	const server = createServer((req, res) => {
+	const server = createServer(async (req, res) => {
 		const request = { method: req.method, url: req.url, headers: req.headers };
-		seen.push(request);
+		const body = [];
+		for await (const chunk of req) {
+			body.push(chunk);
+		}
+		seen.push({ ...request, body: Buffer.concat(body) });
 		const json = JSON.stringify(request, null, 2);
 		if ((req.headers.accept || '').includes('text/html')) {
 			res.setHeader('Content-Type', 'text/html; charset=utf-8');
