@@ -21,7 +21,7 @@ addEventListener('authgate-blocked', () => { window.blocked = true; });
 </script></html>`;
 
 // play opens the app for who is signed in by this wallet.
-const play = (mine, run, more = []) => gate.visit({ wallets: [mine, ...more], popUps: true, expected: [/status of 401/] }, async (page) => {
+const play = (mine, run, more = []) => gate.visit({ wallets: [mine, ...more], popUps: true, expected: [/status of 401/, /^request: https:\/\/other\.test\//] }, async (page) => {
 	await page.route('**/app', (route) => route.fulfill({ contentType: 'text/html', body: app }));
 	await page.goto(`${gate.origin}/auth/sign-in?return_to=%2Fapp`);
 	await button(page, mine.name).click();
@@ -115,6 +115,10 @@ test('an answer of the application itself, or of what is refused otherwise, stay
 		await page.route('**/text', (route) => route.fulfill({ status: 401, body: 'no' }));
 		assert.deepEqual(await page.evaluate(() => window.ask('/own')), { status: 401, body: { code: 'mine' } });
 		assert.equal(await page.evaluate(async () => (await (await import('/auth/authgate.js')).fetch('/text')).status), 401);
+		await page.route('https://other.test/**', (route) => route.fulfill({
+			status: 401, headers: { 'Access-Control-Allow-Origin': '*' }, contentType: 'application/problem+json', body: '{"code":"unauthenticated"}',
+		}));
+		assert.equal(await page.evaluate(() => window.ask('https://other.test/').then(({ status }) => status)), 401, 'of another origin');
 		assert.deepEqual(await page.evaluate(async () => (await (await import('/auth/authgate.js')).fetch('/fine', { headers: { Accept: 'text/html' } })).status), 200);
 	});
 });
