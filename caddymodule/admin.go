@@ -37,6 +37,8 @@ func (Admin) Routes() []caddy.AdminRoute {
 		{Pattern: command.RoleRevokePath, Handler: operate(revokeRole)},
 		{Pattern: command.SessionListPath, Handler: operate(listSessions)},
 		{Pattern: command.SessionEndPath, Handler: operate(endSessions)},
+		{Pattern: command.TokenListPath, Handler: operate(listTokens)},
+		{Pattern: command.TokenRevokePath, Handler: operate(revokeTokens)},
 		{Pattern: command.AuditPath, Handler: operate(listEvents)},
 		{Pattern: command.AuditVerifyPath, Handler: operate(verifyEvents)},
 		{Pattern: command.ExplainPath, Handler: operate(explainRequest)},
@@ -128,7 +130,7 @@ func operateStatus(err error) int {
 	case errors.Is(err, authcore.ErrUserNotFound):
 		return http.StatusNotFound
 	case errors.Is(err, gateway.ErrQuestion), errors.Is(err, gateway.ErrInvalidInvite), errors.Is(err, gateway.ErrWhichSite), errors.Is(err, gateway.ErrInvalidRole),
-		errors.Is(err, authcore.ErrInvalidCursor), errors.Is(err, errNoSuchSession), errors.Is(err, errNoHash):
+		errors.Is(err, authcore.ErrInvalidCursor), errors.Is(err, errNoSuchSession), errors.Is(err, errNoSuchToken), errors.Is(err, errNoHash):
 		return http.StatusBadRequest
 	case errors.Is(err, gateway.ErrAmbiguousUser), errors.Is(err, gateway.ErrNoSite), errors.Is(err, gateway.ErrGranted), errors.Is(err, gateway.ErrLastAdministrator):
 		return http.StatusConflict

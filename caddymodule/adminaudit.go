@@ -12,6 +12,7 @@ import (
 )
 
 var (
+	errNoSuchToken   = errors.New("the user has no such token; `caddy authgate token list` tells which there are")
 	errNoSuchSession = errors.New("the user has no such session; `caddy authgate session list` tells which there are")
 	errNoHash        = errors.New("not the hash of an event")
 )

@@ -280,3 +280,38 @@ func TestCompletion(t *testing.T) {
 		t.Errorf("offered %q", names)
 	}
 }
+
+func TestTokenRevoke(t *testing.T) {
+	for args, want := range map[string]string{
+		"alice":          "",
+		"alice t1":       `{"user":"alice","token":"t1"}`,
+		"alice --all":    `{"user":"alice"}`,
+		"alice t1 --all": "",
+	} {
+		out, errs, asked, err := administered(t, `{"user":`+alice+`,"ended":1}`, append([]string{"token", "revoke"}, strings.Fields(args)...)...)
+		if asked.asked != want {
+			t.Errorf("%s: asked %s", args, asked.asked)
+		}
+		if want == "" {
+			if code(err) != 1 || !strings.Contains(errs, "or --all") || out != "" {
+				t.Errorf("%s: %v %s", args, err, errs)
+			}
+			continue
+		}
+		if err != nil || out != "One personal access token of alice is deleted.\n" {
+			t.Errorf("%s: %v %s", args, err, out)
+		}
+	}
+}
+
+// Names of tokens are their owners' words, and must not write over the terminal.
+func TestTokenListIsPlain(t *testing.T) {
+	list := `{"user":{"username":"alice"},"tokens":[{"id":"t1","name":"\u001b[2Jphone","created":"2026-01-02T03:04:05Z","paths":["/dav/*"]},{"id":"t2","name":"x","roles":[]}]}`
+	out, _, _, err := administered(t, list, "token", "list", "alice")
+	if err != nil || strings.Contains(out, "\x1b") || !strings.Contains(out, "never") || !strings.Contains(out, "/dav/*") || !strings.Contains(out, "all") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if out, _, _, err = administered(t, `{"user":{"username":"alice"}}`, "token", "list", "alice"); err != nil || out != "alice has no personal access tokens.\n" {
+		t.Errorf("%v %s", err, out)
+	}
+}

@@ -47,7 +47,7 @@ func TestReadmeCommandsAreUnderstood(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"user", "role", "session", "audit", "invite", "recover", "explain", "check", "keys", "status", "dashboard", "alerts", "backup", "restore", "migrate"} {
+	for _, name := range []string{"user", "role", "session", "token", "audit", "invite", "recover", "explain", "check", "keys", "status", "dashboard", "alerts", "backup", "restore", "migrate"} {
 		if !ran[name] {
 			t.Errorf("README has no example of %s", name)
 		}

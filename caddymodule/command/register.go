@@ -34,7 +34,7 @@ reached.`,
 func members(c *cobra.Command, to *endpoint, backups Backups) {
 	recovery := recovery{to, backups}
 	group(
-		c, userGroup(to), roleGroup(to), sessionGroup(to), audit(to), explain(to), checkConfig(to), keysGroup(to), status(to), dashboard(), alerts(),
+		c, userGroup(to), roleGroup(to), sessionGroup(to), tokenGroup(to), audit(to), explain(to), checkConfig(to), keysGroup(to), status(to), dashboard(), alerts(),
 		recovery.invite(), recoverUser(to), recovery.backup(), recovery.restore(), recovery.migrate(),
 	)
 }
