@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -89,6 +88,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.checkHome(ctx); err != nil {
 		return err
 	}
+	if err := h.checkChain(ctx.Modules()); err != nil {
+		return err
+	}
 	h.visits = app.(*App).visits
 	h.gateway, err = gateway.New(app.(*App).realm, site)
 	return err
@@ -140,7 +142,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	// The first of two in one chain takes the cookie, so the second would send whoever is signed in to sign in for ever.
 	inside, again := caddyhttp.GetVar(r.Context(), insideVar).(*atomic.Bool)
 	if again && inside.Load() {
-		return caddyhttp.Error(http.StatusInternalServerError, errors.New("two authgate handlers are in one chain; leave one"))
+		return caddyhttp.Error(http.StatusInternalServerError, errTwoGates)
 	}
 	if !again {
 		// Written once, before anything else could read the variables: a proxy may still do so when it has answered.

@@ -274,10 +274,11 @@ func TestSignOutAfterReloadEndsStreamFromBefore(t *testing.T) {
 }
 
 // Somebody writes authgate twice on the way to one backend. The first takes the cookie out, so that the second would
-// send everybody to sign in, again and again. An error route that proxies is no such way: there the first one is done.
+// send everybody to sign in, again and again. Behind a matcher that is not seen before a request comes. An error route that
+// proxies is no such way: there the first one is done.
 func TestTwoHandlersInOneChainAreToldOfAtOnce(t *testing.T) {
 	h := newHouse(t)
-	h.load(h.open(), "authgate {\nallow anyone /*\n}\nroute {\nauthgate\nrespond inside\n}\n")
+	h.load(h.open(), "authgate /* {\nallow anyone /*\n}\nroute {\nauthgate\nrespond inside\n}\n")
 	h.expect(500, "", "GET", "/", "")
 	h.load(h.open(), "authgate {\nallow anyone /*\n}\nhandle {\nerror 404\n}\nhandle_errors {\nauthgate {\nallow anyone /*\n}\nrespond page\n}\n")
 	h.expect(404, "page", "GET", "/", "")
