@@ -125,8 +125,6 @@ func (f *forwarded) request(r *http.Request) *http.Request {
 		Method: f.method, URL: f.url, RequestURI: f.target, Host: f.host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: r.Header.Clone(), Body: http.NoBody, RemoteAddr: r.RemoteAddr, TLS: r.TLS,
 	}
-	delete(about.Header, "Connection") // what stands in it is between the proxy and this server
-	delete(about.Header, "Upgrade")
 	if f.websocket {
 		about.Method = http.MethodGet // an extended CONNECT asks for what a GET does
 		about.Header["Upgrade"], about.Header["Connection"] = []string{"websocket"}, []string{"Upgrade"}

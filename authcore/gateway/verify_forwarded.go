@@ -182,7 +182,7 @@ func (f *forwarded) check(home origin, domain string) *Error {
 		name, port = f.host, "0"
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil || !validHost(name) ||
-		domain == "" || name != domain && !strings.HasSuffix(name, "."+domain) {
+		name != domain && !strings.HasSuffix(name, "."+domain) {
 		return badAsk("the host is neither that of " + home.text + " nor below its cookie_domain")
 	}
 	return nil
