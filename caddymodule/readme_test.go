@@ -173,12 +173,17 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 		"caddy authgate restore authgate.backup --config Caddyfile":   "caddymodule/endtoend: TestBackupAndRestore",
 		"caddy authgate migrate --from Caddyfile --to Caddyfile.new":  "caddymodule/endtoend: TestMigrate",
 	}
+	const carriers = "authcore/gateway: TestTokenIsItsOwnerInEveryCarrier"
+	ranBy["curl -H \"Authorization: Bearer agp_…\" https://app.example.com/reports"] = carriers
+	ranBy["curl -H \"X-API-Key: agp_…\"            https://app.example.com/reports"] = carriers
+	ranBy["curl -u \"anything:agp_…\"              https://app.example.com/dav/     # the password of HTTP Basic, with any name"] = carriers
 	// Each of these is run as it stands, with its flags.
 	const understood = "caddymodule/command: TestReadmeCommandsAreUnderstood"
 	for _, c := range []string{
 		"user list", "user list ali --role editor", "user list --disabled --order created --reverse --json", "user disable alice@example.com",
 		"user enable alice@example.com", "user delete alice@example.com", "role grant alice@example.com editor", "role revoke alice@example.com editor",
-		"session list alice@example.com", "session end alice@example.com --all", "audit", "audit --user alice@example.com --since 7d",
+		"session list alice@example.com", "session end alice@example.com --all",
+		"token list alice@example.com", "token revoke alice@example.com --all", "audit", "audit --user alice@example.com --since 7d",
 		"audit --kind sign_in_refused --client 203.0.113.7", "audit verify", "explain https://app.example.com/admin/",
 		"explain --user alice --with passkey --client 10.0.0.7 /vault", "keys rotate --at-once", "invite --uses 4 --expires 7d --note \"the family\"",
 	} {
