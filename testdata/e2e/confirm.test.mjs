@@ -225,7 +225,6 @@ test('who cancels, or uses another account, is where they were', async () => {
 });
 
 look({
-	confirm: { show: async (page) => { await page.goto(`${gate.origin}/vault/x`); } },
 	'confirm-kept': { show: async (page) => { await write(page); await button(page, 'Save').click(); } },
 	'confirm-lost': { show: async (page) => { await write(page, { text: 'x'.repeat(70_000) }); await button(page, 'Save').click(); } },
 	'confirm-lacking': { passkey: false, show: async (page) => { await page.goto(`${gate.origin}/vault/x`); } },
