@@ -65,9 +65,18 @@ func startAsked(t *testing.T) (g, front *gate) {
 		origin: fmt.Sprintf("http://localhost:%d", port), top: trustsThisMachine, site: askedRules, routes: "respond 404",
 		global: "session {\n\t\t\taccess_token 1s\n\t\t}",
 	})
+	g.awaitStores(t)
 	through := *g
 	through.port, through.host = port, fmt.Sprintf("localhost:%d", port)
 	return g, &through
+}
+
+// awaitStores waits until the gate can sign in: until its stores are open it answers 503.
+func (g *gate) awaitStores(t *testing.T) {
+	t.Helper()
+	if !eventually(time.Minute, func() bool { return g.get(t, "/auth/health/ready").status == http.StatusOK }) {
+		t.Fatal("the gate is not ready")
+	}
 }
 
 // run runs a proxy until the test ends, and waits until it answers.
@@ -402,6 +411,7 @@ func TestForwardAuthByTheWordsOfTraefikAndEnvoy(t *testing.T) {
 func TestVerifyWithoutTrustedProxies(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
+	g.awaitStores(t)
 	alice := g.signInBrowser(t, walletOf("alice"))
 	for _, a := range []answer{
 		g.get(t, "/auth/verify", alice.cookieLine(), "X-Original-Method: GET", "X-Original-URL: "+g.origin+"/public/x"),
