@@ -105,6 +105,7 @@ filesystem_folder = %s
 		site:   "header X-Remote-User {username}",
 		routes: fmt.Sprintf("reverse_proxy 127.0.0.1:%d", port),
 	})
+	g.wantReady(t)
 	alice, bob := g.signIn(t, walletOf("alice")), g.signIn(t, walletOf("bob"))
 	token, others := g.accessToken(t, alice, "calendar"), g.accessToken(t, bob, "calendar")
 	home := "/" + alice.User.Username + "/"
@@ -174,6 +175,7 @@ func TestTiddlyWiki(t *testing.T) {
 	serve(t, port, "node", program, dir, "--listen", "host=127.0.0.1", "port="+strconv.Itoa(port),
 		"authenticated-user-header=Remote-User", "readers=(authenticated)", "writers="+alice.address)
 	g := start(t, setup{site: "headers authelia", routes: fmt.Sprintf("reverse_proxy 127.0.0.1:%d", port)})
+	g.wantReady(t)
 	owner, reader := g.signIn(t, alice), g.signIn(t, walletOf("bob"))
 	// Its client sends this along with what changes anything.
 	put := []string{"X-Requested-With: TiddlyWiki", "Content-Type: application/json"}
@@ -220,6 +222,7 @@ func TestMosquitto(t *testing.T) {
 		// Some versions want a listener for the bare protocol too.
 		fmt.Sprintf("%slistener 0 %s/socket\nlistener %d 127.0.0.1\nprotocol websockets\nallow_anonymous true\npersistence false\n", user, dir, port)))
 	g := start(t, setup{routes: fmt.Sprintf("reverse_proxy 127.0.0.1:%d", port)})
+	g.wantReady(t)
 	alice := g.signInBrowser(t, walletOf("alice"))
 	const asked = "Sec-WebSocket-Protocol: mqtt"
 	origin := "Origin: " + g.origin
