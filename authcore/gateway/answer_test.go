@@ -45,6 +45,7 @@ var clientKinds = []clientKind{
 	{"fetch", "GET", 0, fetching("same-origin", "cors", "empty", "Accept", "*/*"), ofPage},
 	{"fetch of pages", "GET", 2, fetching("same-origin", "cors", "empty", "Accept", acceptHTML), ofPage},
 	{"fetch of another origin", "POST", 0, fetching("cross-site", "cors", "empty", "Accept", "*/*", "Origin", "https://other.example"), ofPage},
+	{"fetch of another origin, by what does not tell", "GET", 0, []string{"User-Agent", "x", "Accept", "*/*", "Origin", "https://other.example"}, ofPage},
 	{"fetch without CORS", "GET", 0, fetching("cross-site", "no-cors", "empty", "Accept", "*/*"), ofPage},
 	{"preflight", "OPTIONS", 0, fetching("cross-site", "cors", "empty", "Accept", "*/*", "Origin", "https://other.example", "Access-Control-Request-Method", "PUT"), ofPage},
 	{"fetch to an origin without TLS", "GET", 0, []string{"User-Agent", chromium, "Accept", "*/*"}, ofPage},

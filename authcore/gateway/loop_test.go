@@ -236,10 +236,12 @@ func TestNoLoop(t *testing.T) {
 		}
 	})
 	t.Run("another site's page to sign in", func(t *testing.T) {
-		b := &tab{h: h}
-		for range 10 {
-			b.at = "https://other.example/auth/sign-in?bounced=" + writeTimes([]int64{h.now.Unix(), h.now.Unix()})
-			b.goes(host, "/x").isPage(200, "sign-in", "")
+		for _, from := range []string{"https://other.example", "https://app.example.com:8443", "http://app.example.com"} {
+			r := h.request("GET", "", "", "Accept", acceptHTML, "Referer", from+"/auth/sign-in?bounced="+writeTimes([]int64{h.now.Unix(), h.now.Unix()}))
+			r.URL.Path = "/x"
+			if a := h.serve(r); a.Code != 302 || strings.Contains(a.Header().Get("Location"), bouncedParameter) {
+				t.Errorf("%s: %d to %s", from, a.Code, a.Header().Get("Location"))
+			}
 		}
 	})
 	t.Run("many behind one address", func(t *testing.T) {
