@@ -330,6 +330,7 @@ func serveBenchmark() int {
 	fmt.Println(ln.Addr())
 	body := strings.Repeat("All is well. ", 80)
 	answer := []byte(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+	const switching = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + websocketAccept + "\r\n\r\n"
 	for {
 		conn, err := ln.Accept()
 		if err != nil {
@@ -338,14 +339,21 @@ func serveBenchmark() int {
 		}
 		go func() {
 			defer conn.Close()
-			in := bufio.NewReader(conn)
+			in, socket := bufio.NewReader(conn), false
 			for {
 				line, err := in.ReadSlice('\n')
 				if err != nil {
 					return
 				}
 				if len(line) > 2 {
+					socket = socket || bytes.HasPrefix(line, []byte("Upgrade: websocket"))
 					continue
+				}
+				if socket {
+					if _, err := io.WriteString(conn, switching); err == nil {
+						_, _ = io.Copy(io.Discard, in)
+					}
+					return
 				}
 				if _, err := conn.Write(answer); err != nil {
 					return
