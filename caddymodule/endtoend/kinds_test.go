@@ -23,6 +23,19 @@ import (
 	"google.golang.org/grpc/status"
 )
 
+// startOpen is start that waits until the stores are open, too.
+func startOpen(t *testing.T, s setup) *gate {
+	t.Helper()
+	g := start(t, s)
+	if !eventually(time.Minute, func() bool {
+		a, err := g.try(request("GET", "/auth/health/ready"))
+		return err == nil && a.status == http.StatusOK
+	}) {
+		t.Fatal("the stores do not open")
+	}
+	return g
+}
+
 // client1 speaks HTTP/1.1 to a gate with TLS.
 func (g *gate) client1(t *testing.T) *http.Client {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, Protocols: new(http.Protocols)}
@@ -34,7 +47,7 @@ func (g *gate) client1(t *testing.T) *http.Client {
 // What each kind of client is answered does not depend on which HTTP it speaks.
 func TestKindsOverEveryProtocol(t *testing.T) {
 	t.Parallel()
-	g := start(t, setup{tls: true})
+	g := startOpen(t, setup{tls: true})
 	alice := g.signInBrowser(t, walletOf("alice"))
 	clients := g.clients(t)
 	clients["HTTP/1.1"] = g.client1(t)
@@ -88,7 +101,7 @@ func TestKindsOverEveryProtocol(t *testing.T) {
 // A preflight reaches the backend where a rule says so, as from nobody.
 func TestPreflightReachesTheBackend(t *testing.T) {
 	t.Parallel()
-	g := start(t, setup{tls: true, site: `
+	g := startOpen(t, setup{tls: true, site: `
 		allow role admin /api/* {
 			method PUT
 			preflight
@@ -121,7 +134,7 @@ func TestPreflightReachesTheBackend(t *testing.T) {
 // A websocket that is refused gets an HTTP answer, and the connection carries the next request.
 func TestWebsocketRefusals(t *testing.T) {
 	t.Parallel()
-	g := start(t, setup{})
+	g := startOpen(t, setup{})
 	s := g.signInBrowser(t, walletOf("alice"))
 	own := []string{s.cookieLine(), "Origin: " + g.origin}
 	for _, c := range []struct {
@@ -190,7 +203,7 @@ func (g *gate) connect3(t *testing.T, protocol, target string, header http.Heade
 
 func TestWebsocketOverHTTP3(t *testing.T) {
 	t.Parallel()
-	g := start(t, setup{tls: true})
+	g := startOpen(t, setup{tls: true})
 	s := g.signInBrowser(t, walletOf("alice"))
 	own := func() http.Header { return http.Header{"Cookie": {s.cookie}, "Origin": {g.origin}} }
 	for _, c := range []struct {
@@ -264,7 +277,7 @@ func TestGRPC(t *testing.T) {
 	}))
 	go server.Serve(listener)
 	t.Cleanup(server.Stop)
-	g := start(t, setup{tls: true, routes: "reverse_proxy h2c://" + listener.Addr().String()})
+	g := startOpen(t, setup{tls: true, routes: "reverse_proxy h2c://" + listener.Addr().String()})
 	s := g.signIn(t, walletOf("alice"))
 	client, err := grpc.NewClient(net.JoinHostPort("127.0.0.1", strconv.Itoa(g.port)), grpc.WithAuthority(g.host),
 		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{InsecureSkipVerify: true})),
@@ -317,7 +330,7 @@ func TestGRPC(t *testing.T) {
 // curl is told of both ways to authenticate, and of those that it knows chooses a password.
 func TestCurl(t *testing.T) {
 	t.Parallel()
-	g := start(t, setup{tls: true})
+	g := startOpen(t, setup{tls: true})
 	curl := func(args ...string) string {
 		out, err := exec.Command("curl", append([]string{"-sSik", "--max-time", "60", "--resolve", g.host + ":127.0.0.1"}, args...)...).CombinedOutput()
 		if err != nil {
