@@ -103,7 +103,7 @@ func (h *house) ask(method, path, body string, header ...string) (*http.Response
 	client := http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       10 * time.Second,
+		Timeout:       time.Minute,
 	}
 	for try := 0; ; try++ {
 		r, err := http.NewRequest(method, fmt.Sprintf("http://127.0.0.1:%d%s", h.port, path), strings.NewReader(body))
@@ -174,6 +174,12 @@ func signed(t testing.TB, key *ecdsa.PrivateKey, message string) string {
 // signIn answers an access token and the address that signed in.
 func (h *house) signIn() (token, address string) {
 	h.t.Helper()
+	// A store that is still being opened refuses, and that takes its time where the machine has much else to do.
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+		if r, _ := h.ask("GET", "/auth/health/ready", ""); r.StatusCode == http.StatusOK {
+			break
+		}
+	}
 	key := newKey(h.t)
 	answer := h.expect(200, "access_token", "POST", "/auth/challenge/sign", signed(h.t, key, h.challenge(key)))
 	return accessToken(h.t, answer), crypto.PubkeyToAddress(key.PublicKey).Hex()

@@ -106,11 +106,21 @@ func races(output string) []string {
 	return reports
 }
 
-// boot starts the process on the gate's folder and ports, for the first time or again, and waits until it answers.
+// boot starts the process on the gate's folder and ports, for the first time or again, and waits until it answers; where
+// nothing can keep its store from opening, until it has, which takes seconds on a machine that has much else to do.
 func (g *gate) boot() {
 	g.t.Helper()
 	g.launch()
 	g.await()
+	if g.setup.accounts != "" || strings.Contains(g.setup.global, "panicking") {
+		return
+	}
+	if !eventually(time.Minute, func() bool {
+		a, err := g.try(request("GET", "/auth/health/ready"))
+		return err == nil && a.status == http.StatusOK
+	}) {
+		g.t.Fatal("its store does not open")
+	}
 }
 
 // launch starts the process.

@@ -31,7 +31,9 @@ func TestStartWithoutStore(t *testing.T) {
 			if err := obstacle(db); err != nil {
 				t.Fatal(err)
 			}
-			g := start(t, setup{store: db})
+			g := prepare(t, setup{store: db})
+			g.launch()
+			g.await()
 			for _, target := range []string{"/reports/x", "/admin/x"} {
 				for _, lines := range [][]string{nil, {"Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}, {"Authorization: Bearer x"}, {"Cookie: authgate=x.y"}} {
 					g.wantUnavailable(t, g.get(t, target, lines...))

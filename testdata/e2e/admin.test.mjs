@@ -61,21 +61,21 @@ test('administration is for administrators', async () => {
 test('users are found and filtered, and one is opened by keyboard alone', async () => {
 	await visit(asBoss, async (page) => {
 		await administer(page);
-		await says(page, '37 users shown');
+		await says(page, 'Users shown: 37,');
 		await page.getByRole('searchbox').fill(people[3].account.address.slice(0, 12));
 		await page.keyboard.press('Enter');
-		await says(page, '1 users shown');
+		await says(page, 'Users shown: 1,');
 		await page.getByRole('searchbox').focus();
 		for (let i = 0; i < 12 && !(await page.evaluate(() => document.activeElement.closest('tbody'))); i++) await page.keyboard.press('Tab');
 		await page.keyboard.press('Enter');
 		await at(page, `/auth/admin/user?id=${people[3].id}`);
 		await page.getByText('Account opened').waitFor();
 		await page.goBack();
-		await says(page, '1 users shown');
+		await says(page, 'Users shown: 1,');
 		await page.getByRole('searchbox').fill('');
 		await page.getByLabel('Role', { exact: true }).fill('admin');
 		await button(page, 'Show').click();
-		await says(page, '1 users shown');
+		await says(page, 'Users shown: 1,');
 	});
 });
 
@@ -193,23 +193,23 @@ test('rules are shown, and what becomes of a request', async () => {
 test('the audit log is filtered, and paged', async () => {
 	await visit(asBoss, async (page) => {
 		await administer(page, 'admin/log');
-		await says(page, '50 events shown');
+		await says(page, 'Events shown: 50,');
 		await button(page, 'More events').click();
 		await page.locator('tbody tr').nth(50).waitFor();
 		await page.getByLabel('Event', { exact: true }).selectOption('user_created');
 		await page.getByLabel(/^User/).fill(people[8].account.address);
 		await button(page, 'Show').click();
-		await says(page, '1 events shown');
+		await says(page, 'Events shown: 1,');
 		await page.getByText(evil).first().waitFor();
 	});
 });
 
 const shown = {
-	'admin-users': ['admin', (page) => says(page, 'users shown')],
+	'admin-users': ['admin', (page) => says(page, 'Users shown')],
 	'admin-user': ['', (page) => page.getByText('Account opened').waitFor()],
 	'admin-invitations': ['admin/invitations', async (page) => { await page.getByLabel('Note').fill('For Ada'); await button(page, 'Make the invite').click(); await page.getByText('/auth/invite#').waitFor(); }],
 	'admin-access': ['admin/access', async (page) => { await button(page, 'Explain').click(); await page.locator('#verdict').waitFor(); }],
-	'admin-log': ['admin/log', (page) => says(page, 'events shown')],
+	'admin-log': ['admin/log', (page) => says(page, 'Events shown')],
 };
 look(Object.fromEntries(Object.entries(shown).map(([name, [path, state]]) => [name, async (page) => {
 	await administer(page, path || `admin/user?id=${people[9].id}`);
