@@ -173,9 +173,9 @@ func TestKeptFormIsSealed(t *testing.T) {
 func TestKeptFormOfSomebodyElse(t *testing.T) {
 	c := newConfirmer(t)
 	id, _ := c.sent(c.ask("POST", "/desk", "mine=1"))
-	victims := c.session
 	c.confirm()
-	c.session, victims = c.signInCookie(newSigner(66))[1], c.session
+	victims := c.session
+	c.session = c.signInCookie(newSigner(66))[1]
 	if a := c.sendOn(id, "/desk"); a.Code != 410 || len(c.got) > 0 {
 		t.Errorf("answered %d", a.Code)
 	}
