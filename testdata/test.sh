@@ -85,6 +85,7 @@ set_up() {
 	have openssl || missing+=(openssl)
 	/usr/bin/python3 -c 'import jwt, cryptography' 2>/dev/null || missing+=(python3-jwt python3-cryptography)
 	have curl || missing+=(curl ca-certificates)
+	have nghttp && have h2load || missing+=(nghttp2-client)
 	[ "${#missing[@]}" -eq 0 ] || debian "${missing[@]}"
 	missing=()
 	have redis-server || missing+=(redis-server)
