@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -37,6 +38,11 @@ func startTold(t *testing.T) *toldServer {
 		how := crossed(r)
 		if r.Header.Get("Authorization") != "" || r.Header.Get("X-Api-Key") != "" {
 			how += " and sees the credential"
+		}
+		for name, values := range r.Header {
+			if slices.Contains(values, forged) {
+				how += " and is told by the client " + name
+			}
 		}
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -79,7 +85,7 @@ func TestNghttpAndH2load(t *testing.T) {
 		{"personal access token as password", basic, carol},
 		{"personal access token as key", "x-api-key: " + g.accessToken(t, dave, "h2").Token, dave},
 	}
-	claim := []string{"-H", "remote-user: " + forged, "-H", "x_authgate_subject: " + forged}
+	claim := []string{"-H", "remote-user: " + forged, "-H", "remote-groups: " + forged, "-H", "x_authgate_subject: " + forged}
 
 	nghttp := func(args ...string) string {
 		return written(t, "nghttp", append(append(args, "-v", "-n", "-y"), claim...)...)
