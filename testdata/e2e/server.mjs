@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { WebSocketServer } from 'ws';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
 
@@ -128,7 +129,8 @@ async function build(dir) {
 	return binary;
 }
 
-// startBackend answers every request with what it was sent: JSON for programs, a page with the same JSON for browsers.
+// startBackend answers every request with what it was sent: JSON for programs, a page with the same JSON for browsers. Websockets
+// get back what they send.
 async function startBackend() {
 	const seen = [];
 	const server = createServer(async (req, res) => {
@@ -148,8 +150,20 @@ async function startBackend() {
 		res.setHeader('Content-Type', 'application/json');
 		res.end(json);
 	});
+	const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: true });
+	server.on('upgrade', (req, socket, head) => {
+		seen.push({ method: req.method, url: req.url, headers: req.headers, body: head });
+		sockets.handleUpgrade(req, socket, head, (ws) => {
+			ws.on('error', () => {}); // the gateway ends it as it likes
+			ws.on('message', (data, binary) => ws.send(data, { binary }));
+		});
+	});
 	await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-	const close = () => new Promise((resolve) => { server.close(resolve); server.closeAllConnections(); });
+	const close = () => new Promise((resolve) => {
+		server.close(resolve);
+		server.closeAllConnections();
+		sockets.clients.forEach((ws) => ws.terminate());
+	});
 	return { port: server.address().port, seen, close };
 }
 
