@@ -77,21 +77,36 @@ func dropCookies(h http.Header, named func(string) bool) {
 
 func (f *responseFilter) Write(b []byte) (int, error) {
 	if f.stream.ended.Load() {
-		return 0, errStreamEnded // where the writers below know no deadlines
+		return 0, errStreamEnded // the writers below may know no deadlines, or set others
 	}
 	f.filter(http.StatusOK)
 	return f.stream.writer.Write(b)
 }
 
+// atOnce is how much is copied before it is asked anew whether that is still allowed.
+const atOnce = 1 << 20
+
 // ReadFrom lets files go out by sendfile where the writer below can.
-func (f *responseFilter) ReadFrom(r io.Reader) (int64, error) {
+func (f *responseFilter) ReadFrom(r io.Reader) (n int64, err error) {
 	f.filter(http.StatusOK)
-	return io.Copy(f.stream.writer, r)
+	for !f.stream.ended.Load() {
+		copied, err := io.CopyN(f.stream.writer, r, atOnce)
+		switch n += copied; {
+		case err == io.EOF:
+			return n, nil
+		case err != nil:
+			return n, err
+		}
+	}
+	return n, errStreamEnded
 }
 
 func (f *responseFilter) Flush() { _ = f.FlushError() }
 
 func (f *responseFilter) FlushError() error {
+	if f.stream.ended.Load() {
+		return errStreamEnded
+	}
 	f.filter(http.StatusOK)
 	return http.NewResponseController(f.stream.writer).Flush()
 }

@@ -34,6 +34,7 @@ type stream struct {
 	again    bool // to be judged once more when that is done
 	done     bool
 	failures uint8
+	expired  uint8       // how often its deadlines were let pass
 	ended    atomic.Bool // it was cut; set with mu held
 }
 
@@ -108,6 +109,13 @@ func (s *stream) follow() bool {
 	return true
 }
 
+// A server's own writers may set deadlines before each read and write: one that was about to when the stream was cut has put
+// off what was to end it. So they are let pass anew this often, at these intervals.
+const (
+	recuts     = 8
+	recutAfter = 250 * time.Millisecond
+)
+
 // cut ends the request, with what is under way of its body and its answer. It needs s.mu, and that the stream is not done:
 // what the request was carried by may carry another one by then.
 func (s *stream) cut() {
@@ -115,11 +123,35 @@ func (s *stream) cut() {
 	if s.cancel != nil {
 		s.cancel()
 	}
-	// A client that does not read keeps no answer open, nor one that does not send a body. In HTTP/1 this ends the context
-	// of a request without one, too, and in HTTP/2 of any.
-	rc, past := http.NewResponseController(s.writer), time.Unix(1, 0)
+	s.expire()
+}
+
+// expire lets the deadlines of the connection pass. A client that does not read keeps no answer open, nor one that does not
+// send a body. In HTTP/1 this ends the context of a request without one, too, and in HTTP/2 of any. It needs what cut needs.
+func (s *stream) expire() {
+	// Those between may be written for one goroutine only: Caddy's remember deadlines without a lock.
+	rc, past := http.NewResponseController(innermost(s.writer)), time.Unix(1, 0)
 	_ = rc.SetReadDeadline(past)
 	_ = rc.SetWriteDeadline(past)
+	if s.expired++; s.expired > recuts {
+		return
+	}
+	if s.timer == nil {
+		s.timer = time.AfterFunc(recutAfter, s.judgeAgain)
+		return
+	}
+	s.timer.Reset(recutAfter)
+}
+
+// innermost answers the writer of net/http or the like that others were put around.
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		around, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = around.Unwrap()
+	}
 }
 
 // end cuts the stream and reports true, unless it is done or was cut before.
@@ -164,9 +196,12 @@ func (s *stream) hurry() {
 	}
 }
 
-// judgeAgain judges the stream anew, as if it were a request of this moment.
+// judgeAgain judges the stream anew, as if it were a request of this moment; one that was cut has its deadlines let pass.
 func (s *stream) judgeAgain() {
 	s.mu.Lock()
+	if s.ended.Load() && !s.done {
+		s.expire()
+	}
 	if s.done || s.ended.Load() || s.judging {
 		s.mu.Unlock()
 		return

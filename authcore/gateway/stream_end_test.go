@@ -40,13 +40,23 @@ func (e *ends) only(t *testing.T, want string) {
 // cord is the connection of one request: it breaks where deadlines have passed.
 type cord struct {
 	*httptest.ResponseRecorder
-	read, written chan struct{}
+	read, written         chan struct{}
+	readOnce, writtenOnce sync.Once
 }
 
-func newCord() *cord { return &cord{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})} }
+func newCord() *cord {
+	return &cord{ResponseRecorder: httptest.NewRecorder(), read: make(chan struct{}), written: make(chan struct{})}
+}
 
-func (w *cord) SetReadDeadline(time.Time) error  { close(w.read); return nil }
-func (w *cord) SetWriteDeadline(time.Time) error { close(w.written); return nil }
+func (w *cord) SetReadDeadline(time.Time) error {
+	w.readOnce.Do(func() { close(w.read) })
+	return nil
+}
+
+func (w *cord) SetWriteDeadline(time.Time) error {
+	w.writtenOnce.Do(func() { close(w.written) })
+	return nil
+}
 
 // download is a request whose answer goes on, and tells nowhere that it does.
 type download struct {

@@ -32,7 +32,6 @@ func TestRedirectOrRefusal(t *testing.T) {
 		{"XMLHttpRequest", "GET", []string{page, "X-Requested-With: XMLHttpRequest"}, 401},
 		{"bearer token", "GET", []string{page, "Authorization: Bearer expired"}, 401},
 		{"event stream", "GET", []string{"Accept: text/event-stream"}, 401},
-		{"gRPC", "POST", []string{"Content-Type: application/grpc", "TE: trailers"}, 401},
 		{"websocket", "GET", []string{"Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="}, 401},
 		{"git", "GET", []string{"Accept: */*", "User-Agent: git/2.39"}, 401},
 	} {
