@@ -40,7 +40,8 @@ async function open(headers, options) {
 // refused answers the status and the problem that a websocket gets in place of being opened.
 async function refused(headers, options) {
 	const socket = dial(headers, options);
-	const [, response] = await once(socket, 'unexpected-response', { signal: limit() });
+	const opened = once(socket, 'open', { signal: limit() }).then(() => assert.fail('it was opened'));
+	const [, response] = await Promise.race([once(socket, 'unexpected-response', { signal: limit() }), opened]);
 	let body = '';
 	for await (const chunk of response) {
 		body += chunk;
