@@ -39,6 +39,7 @@ var clientKinds = []clientKind{
 	{"form", "POST", 0, fetching("same-origin", "navigate", "document", "Accept", acceptHTML, "Origin", home, "Content-Type", "application/x-www-form-urlencoded"), navigation},
 	{"frame", "GET", 0, fetching("same-origin", "navigate", "iframe", "Accept", acceptHTML), navigation},
 	{"navigation preload of a service worker", "GET", 0, fetching("same-origin", "navigate", "document", "Accept", acceptHTML, "Service-Worker-Navigation-Preload", "true"), navigation},
+	{"navigation that a service worker fetches", "GET", 0, fetching("same-origin", "navigate", "empty", "Accept", acceptHTML), navigation},
 	{"older browser", "GET", 0, []string{"User-Agent", chromium, "Accept", acceptHTML}, navigation},
 	{"text browser", "GET", 0, []string{"User-Agent", "Lynx/2.9.0", "Accept", "text/html, text/plain, */*"}, navigation},
 
@@ -49,6 +50,7 @@ var clientKinds = []clientKind{
 	{"fetch without CORS", "GET", 0, fetching("cross-site", "no-cors", "empty", "Accept", "*/*"), ofPage},
 	{"preflight", "OPTIONS", 0, fetching("cross-site", "cors", "empty", "Accept", "*/*", "Origin", "https://other.example", "Access-Control-Request-Method", "PUT"), ofPage},
 	{"fetch to an origin without TLS", "GET", 0, []string{"User-Agent", chromium, "Accept", "*/*"}, ofPage},
+	{"link to download", "GET", 0, fetching("same-origin", "navigate", "empty", "Accept", "*/*"), ofPage},
 	{"XHR of an older browser", "GET", 0, []string{"User-Agent", chromium, "Accept", acceptHTML, "X-Requested-With", "XMLHttpRequest"}, ofPage},
 	{"XHR by DAV", "PROPFIND", 0, fetching("same-origin", "cors", "empty", "Accept", "*/*"), ofPage},
 	{"EventSource", "GET", 0, fetching("same-origin", "cors", "empty", "Accept", "text/event-stream"), ofPage},

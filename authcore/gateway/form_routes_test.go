@@ -277,7 +277,6 @@ func TestFormIsOfAPage(t *testing.T) {
 			{"Sec-Fetch-Mode", "cors"},
 			{"Sec-Fetch-Mode", "no-cors"},
 			{"Sec-Fetch-Mode", "same-origin"},
-			{"Sec-Fetch-Dest", "empty"},
 			{"Sec-Fetch-Dest", "embed"},
 		} {
 			d.send(page, good, headers...).refused(415, "unsupported_media_type")

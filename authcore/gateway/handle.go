@@ -168,7 +168,9 @@ func (g *Gateway) judgeStrictly(r *http.Request, v *visitor, asked policy.Reques
 	case err != nil:
 		return policy.Decision{Rule: -1}, unavailable(err)
 	case !sameUser(id, v.identity):
-		v.identity, v.ticket = id, g.newTicket(id, asked.Now, v.ticket.expires, v.ticket.doubt)
+		t := g.newTicket(id, asked.Now, v.ticket.expires, v.ticket.doubt)
+		t.personal = v.ticket.personal
+		v.identity, v.ticket = id, t
 	}
 	asked.Identity = v.identity
 	return g.policy.Judge(asked), nil

@@ -143,6 +143,9 @@ func (g *Gateway) allowHandOff(h http.Header) {
 	for _, other := range g.comers() {
 		others = append(others, other.origin.text)
 	}
+	if domain := g.cookie.domain; domain != "" {
+		others = append(others, g.origin.scheme+"://*."+domain, g.origin.scheme+"://"+domain) // see leadBack
+	}
 	if others == nil {
 		return
 	}

@@ -177,6 +177,9 @@ func (g *Gateway) keepForm(w http.ResponseWriter, r *http.Request, v *visitor, c
 	if isForwarded(r) {
 		return "", "", errors.New("gateway: form: another proxy has it")
 	}
+	if !g.origin.isHost(r.Host) {
+		return "", "", errors.New("gateway: form: of another host than that of the origin, where it is confirmed")
+	}
 	target := g.realm.RequestURI(r)
 	at := place{g.origin.text, v.identity.SessionID, g.safeReturn(target)}
 	if at.target == "/" && target != "/" {

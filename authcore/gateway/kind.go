@@ -92,7 +92,9 @@ func (g *Gateway) isNavigation(r *http.Request) bool {
 	}
 	if mode := h.Get("Sec-Fetch-Mode"); mode != "" {
 		dest := h.Get("Sec-Fetch-Dest")
-		return mode == "navigate" && dest != "empty" && dest != "object" && dest != "embed"
+		// A service worker that fetches the navigation it was told of sends it on with an empty destination; a link to
+		// download has one, too, and asks for no page.
+		return mode == "navigate" && dest != "object" && dest != "embed" && (dest != "empty" || acceptsPages(h))
 	}
 	switch {
 	case h.Get("X-Requested-With") != "", h.Get("Authorization") != "", h.Get("Upgrade") != "", h.Get("Origin") != "" && r.Method == http.MethodGet:

@@ -179,7 +179,7 @@ func (g *Gateway) verifyPersonal(ctx context.Context, text string, now time.Time
 			return nil, err
 		}
 		hash := authcore.HashSecret(text)
-		if subtle.ConstantTimeCompare(hash[:], stored.SecretHash[:]) != 1 || stored.Origin != g.home() {
+		if subtle.ConstantTimeCompare(hash[:], stored.SecretHash[:]) != 1 || !g.takesFrom(stored.Origin) {
 			return nil, fmt.Errorf("gateway: personal access token: %w", authcore.ErrSessionNotFound)
 		}
 		// Before the account is read, as in access.
@@ -208,6 +208,16 @@ func (g *Gateway) verifyPersonal(ctx context.Context, text string, now time.Time
 	}
 	t := done.(*ticket)
 	return t, g.good(t, now)
+}
+
+// takesFrom reports whether tokens count here that were made on a site of this home: this one's own, and that where it has its
+// sign-in, since here none are made then.
+func (g *Gateway) takesFrom(home string) bool {
+	if home == g.home() || !g.away() {
+		return home == g.home()
+	}
+	at, err := g.homeOf()
+	return err == nil && home == at.home()
 }
 
 // livePersonal answers a token that may be used at this moment, or authcore.ErrSessionNotFound.

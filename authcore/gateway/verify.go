@@ -201,7 +201,7 @@ func (g *Gateway) tellEnvoy(answer, came, passed http.Header) {
 			remove = append(remove, name)
 		}
 	}
-	for _, name := range []string{"Authorization", "Cookie"} { // with nothing in it but what is the gateway's
+	for _, name := range []string{"Authorization", "Cookie", keyHeader} { // with nothing in it but what is the gateway's
 		if came[name] != nil && passed[name] == nil {
 			remove = append(remove, strings.ToLower(name))
 		}

@@ -151,7 +151,7 @@ func (s *Sessions) Verify(ctx context.Context, secret string) (authcore.Session,
 // proven earlier by the same method counts no more. Its errors are those of Resume.
 func (s *Sessions) StepUp(ctx context.Context, id string, use authcore.MethodUse) (authcore.Session, error) {
 	return s.change(ctx, "step up", id, func(of *authcore.Session, now time.Time) {
-		use.Time = now
+		use.Time, use.From = now, of.From() // one that was handed over still ends with that it came from
 		if i := slices.IndexFunc(of.Methods, func(u authcore.MethodUse) bool { return u.Method == use.Method }); i >= 0 {
 			of.Methods[i] = use
 		} else {

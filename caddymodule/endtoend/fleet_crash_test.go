@@ -491,6 +491,9 @@ func TestPanicIsOfOneRequest(t *testing.T) {
 		t.Skip("a binary that is built already has no mistakes for tests in it")
 	}
 	g := start(t, setup{top: "metrics", global: "challenge_store panicking"})
+	if !eventually(time.Minute, func() bool { return g.get(t, "/reports/x").status == 401 }) { // its store is open
+		t.Fatal("it does not open")
+	}
 	a, err := g.try(requestBody("POST", "/auth/challenge/create", `{}`, "Content-Type: application/json"))
 	if err != nil || a.status != http.StatusInternalServerError {
 		t.Errorf("%d %v; want 500", a.status, err)

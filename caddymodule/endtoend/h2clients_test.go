@@ -69,6 +69,8 @@ func (b *toldServer) took(name string) int {
 // redirected; with a token every request passes, as of who holds it, whatever else they say.
 func TestNghttpAndH2load(t *testing.T) {
 	t.Parallel()
+	needs(t, "nghttp")
+	needs(t, "h2load")
 	backend := startTold(t)
 	g := start(t, setup{tls: true, routes: "log_skip\n\treverse_proxy " + backend.address})
 	target := func(s signedIn) string {

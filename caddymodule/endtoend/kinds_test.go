@@ -330,6 +330,7 @@ func TestGRPC(t *testing.T) {
 // curl is told of both ways to authenticate, and of those that it knows chooses a password.
 func TestCurl(t *testing.T) {
 	t.Parallel()
+	needs(t, "curl")
 	g := startOpen(t, setup{tls: true})
 	curl := func(args ...string) string {
 		out, err := exec.Command("curl", append([]string{"-sSik", "--max-time", "60", "--resolve", g.host + ":127.0.0.1"}, args...)...).CombinedOutput()

@@ -89,7 +89,7 @@ func (g *gate) run(env []string, name string, args ...string) {
 		}
 	}
 	if err != nil {
-		g.t.Fatal(err)
+		g.t.Skipf("%v: install it, as testdata/test.sh does", err) // which fails on any skip
 	}
 	cmd, out := exec.Command(program, args...), new(output)
 	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), env...), out, out

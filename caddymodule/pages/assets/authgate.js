@@ -17,13 +17,14 @@ function ask(page) {
 	addEventListener('click', () => ask(page), { once: true });
 }
 export async function fetch(...args) {
-	const request = new Request(...args), before = times, answer = await plain(request.clone());
+	const request = new Request(...args), before = times;
+	const was = await (who = (await who) ?? whoIs()), answer = await plain(request.clone());
 	if (answer.status !== 401 || answer.type !== 'basic') return answer; // basic: of this origin
-	const { code, with: by = '', within = '' } = await answer.clone().json().catch(() => ({}));
+	const { code, with: by = '', within = '' } = (await answer.clone().json().catch(() => null)) ?? {};
 	const page = { unauthenticated: 'sign-in?', step_up_required: `confirm?with=${by}&within=${within}&` }[code];
 	if (!page) return answer; // of the application's own
 	if (before === times && (!asking || navigator.userActivation?.isActive)) ask(`${mount}${page}pop-up&return_to=${mount}account`);
 	if (before === times) await (asking ??= new Promise((resolve) => (done = resolve)));
-	const was = (who = (await who) ?? (await whoIs())), now = await whoIs();
-	return now && was !== now ? (location.reload(), answer) : plain(request); // what one began another must not end
+	const now = await (who = whoIs());
+	return was && now && was !== now ? (location.reload(), answer) : plain(request); // what one began another must not end
 }
