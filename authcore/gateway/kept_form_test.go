@@ -183,6 +183,20 @@ func TestKeptFormOfSomebodyElse(t *testing.T) {
 	c.reached(c.sendOn(id, "/desk"), "mine=1")
 }
 
+// A gateway below a cookie domain stands before several hosts, and people confirm at its origin: what was sent to another host
+// must not arrive there.
+func TestKeptFormOfAnotherHost(t *testing.T) {
+	c := newConfirmer(t, func(_ *RealmConfig, s *Site) { s.CookieDomain = "example.com" })
+	r := httptest.NewRequest("POST", "https://wiki.example.com/desk", strings.NewReader("mine=1"))
+	for _, h := range [][2]string{{"Cookie", c.session}, {"Origin", c.gateway.origin.text}, {"Content-Type", formKind}, {"Sec-Fetch-Mode", "navigate"}, {"Sec-Fetch-Dest", "document"}, {"Sec-Fetch-Site", "same-site"}} {
+		r.Header.Set(h[0], h[1])
+	}
+	to, err := url.Parse(c.hand(r).Header().Get("Location"))
+	if err != nil || to.Query().Has("form") || to.Query().Get("lost") != lostUnavailable {
+		t.Errorf("led to %v, %v", to, err)
+	}
+}
+
 // Somebody sits down at a machine where a form was sent, and its sender signed out, or is signed in elsewhere by the same
 // account: what one session sent goes on in no other.
 func TestKeptFormOfAnotherSession(t *testing.T) {

@@ -786,6 +786,20 @@ func TestTokenIsGoodWhereItWasMade(t *testing.T) {
 	}
 }
 
+// A site that has its sign-in elsewhere makes no tokens, and takes those that are made there; nobody else's.
+func TestTokenIsGoodOnSitesThatSignInWhereItWasMade(t *testing.T) {
+	d := buildDomains(t)
+	token := d.newToken(d.signInTokens(newSigner(1)).bearer(), "").Token
+	if code, _ := d.sites[shop].reach("/cart", "X-API-Key", token); code != http.StatusTeapot {
+		t.Errorf("at the shop answered %d", code)
+	}
+	other := d.neighbour(Site{Origin: "https://other.example.net"})
+	token = other.newToken(other.signInTokens(newSigner(1)).bearer(), "").Token
+	if code, _ := d.sites[shop].reach("/cart", "X-API-Key", token); code != http.StatusUnauthorized {
+		t.Errorf("at the shop, one of a site that is none of its own, answered %d", code)
+	}
+}
+
 // The backend gets a statement about a token's user too, which says that nobody signed in.
 func TestAssertionOfAToken(t *testing.T) {
 	h := build(t, tokenSite)

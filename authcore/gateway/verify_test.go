@@ -571,6 +571,7 @@ func TestVerifyOfHostsBelowTheCookieDomain(t *testing.T) {
 func TestVerifyTellsEnvoyWhatToRemove(t *testing.T) {
 	h := asker(t)
 	cookie, bearer := h.signInCookie(newSigner(2)), h.signInTokens(newSigner(2)).bearer()
+	token := h.newToken(bearer, "").Token
 	removed := func(headers ...string) []string {
 		t.Helper()
 		a := h.serve(byPath("GET", home+"/public/x", headers...))
@@ -588,6 +589,8 @@ func TestVerifyTellsEnvoyWhatToRemove(t *testing.T) {
 		"cookie":         {cookie, []string{"remote-email", "remote-groups", "cookie"}, []string{"remote-user", "x-authgate-assertion", "x-webauth-user"}},
 		"another cookie": {[]string{"Cookie", "theme=dark"}, []string{"remote-user"}, []string{"cookie"}},
 		"bearer":         {bearer, []string{"authorization"}, []string{"remote-user"}},
+		"key":            {[]string{"X-API-Key", token}, []string{"x-api-key"}, []string{"remote-user"}},
+		"another key":    {[]string{"X-API-Key", "of-the-backend"}, []string{"remote-user"}, []string{"x-api-key"}},
 		"another bearer": {[]string{"Authorization", "Bearer of-the-backend"}, []string{"remote-user"}, []string{"authorization"}},
 	} {
 		got := removed(one.headers...)

@@ -284,6 +284,20 @@ func TestStepUp(t *testing.T) {
 	wantErr(t, "StepUp", err, authcore.ErrSessionNotFound)
 }
 
+// A session that was handed over ends with the one that it came from, whatever its user proves meanwhile.
+func TestStepUpKeepsWhereASessionCameFrom(t *testing.T) {
+	s, _, _ := setup(t)
+	opened, _, err := s.Open(t.Context(), Opening{UserID: "u-1", Cookie: true, From: authcore.Session{
+		ID: "at home", UserID: "u-1", Methods: []authcore.MethodUse{{Method: authcore.Wallet, Time: start}}, IdleUntil: start.Add(time.Hour), Until: start.Add(time.Hour),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.StepUp(t.Context(), opened.ID, authcore.MethodUse{Method: authcore.Wallet}); err != nil || got.From() != "at home" {
+		t.Errorf("it is from %q, %v", got.From(), err)
+	}
+}
+
 // A store that is down is no verdict: who took it for one would throw a good session away.
 func TestStoreDown(t *testing.T) {
 	s, store, c := setup(t)
