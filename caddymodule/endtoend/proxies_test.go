@@ -111,7 +111,7 @@ func (g *gate) run(env []string, name string, args ...string) {
 			g.t.Fatalf("%s ended at its start: %s", name, out)
 		default:
 		}
-		a, err := g.try(request("GET", "/public/started"))
+		a, err := g.try(request("GET", "/auth/health/ready"))
 		return err == nil && a.status == http.StatusOK
 	}) {
 		g.t.Fatalf("%s does not answer", name)
@@ -154,7 +154,34 @@ func TestForwardAuthOfHAProxy(t *testing.T) {
 		"/etc/haproxy/authgate.lua", lua, "bind :443 ssl crt /etc/ssl/app.example.com.pem alpn h2,http/1.1", fmt.Sprintf("bind 127.0.0.1:%d", front.port),
 		"127.0.0.1:9091", fmt.Sprintf("127.0.0.1:%d", g.port), "127.0.0.1:3000", g.backend.address))
 	front.run(nil, "haproxy", "-db", "-f", conf)
+
+	// What asks has room for so many headers, and more of them than that would end the proxy; and what is named in Connection
+	// is dropped by whatever stands between it and the application.
+	for n, want := range map[int]int{40: 200, 90: 431, 96: 431} {
+		lines := make([]string, n)
+		for i := range lines {
+			lines[i] = fmt.Sprintf("X-%d: x", i)
+		}
+		front.get(t, "/public/x", lines...).want(t, want)
+	}
+	front.get(t, "/public/x", "Connection: keep-alive, Remote-User").want(t, 400)
+	front.backend.take()
 	testForwardAuth(t, g, front)
+}
+
+// A script that fails is no decision to let pass.
+func TestForwardAuthOfHAProxyWhoseScriptFails(t *testing.T) {
+	t.Parallel()
+	g, front := startAsked(t)
+	dir := t.TempDir()
+	lua := writeFile(t, filepath.Join(dir, "authgate.lua"), replaced(t, snippet(t, "lua", "register_action"), "local headers, count", "error('it fails')\nlocal headers, count"))
+	conf := writeFile(t, filepath.Join(dir, "haproxy.cfg"), replaced(t, snippet(t, "haproxy", "lua-load"),
+		"/etc/haproxy/authgate.lua", lua, "bind :443 ssl crt /etc/ssl/app.example.com.pem alpn h2,http/1.1", fmt.Sprintf("bind 127.0.0.1:%d", front.port),
+		"127.0.0.1:9091", fmt.Sprintf("127.0.0.1:%d", g.port), "127.0.0.1:3000", front.backend.address))
+	front.run(nil, "haproxy", "-db", "-f", conf)
+	front.get(t, "/public/x", "Remote-User: admin").want(t, 503)
+	front.backend.none(t)
+	front.get(t, "/auth/sign-in", browsing...).want(t, 200)
 }
 
 func TestForwardAuthOfAnotherCaddy(t *testing.T) {
