@@ -58,8 +58,21 @@ const (
 const (
 	benchConns  = 8
 	benchRound  = 1600 // requests
-	benchRounds = 80   // on each site
+	benchRounds = 80   // on each site; AUTHGATE_BENCH_ROUNDS says otherwise, where it is only to be seen that it works
 )
+
+func rounds(b *testing.B) int {
+	b.Helper()
+	said := os.Getenv("AUTHGATE_BENCH_ROUNDS")
+	if said == "" {
+		return benchRounds
+	}
+	n, err := strconv.Atoi(said)
+	if err != nil || n < 1 {
+		b.Fatalf("AUTHGATE_BENCH_ROUNDS is %q: write a number", said)
+	}
+	return n
+}
 
 func (s *servers) compare(b *testing.B, lines string, status int) {
 	sides := [2]side{{round: s.load(b, s.plain, lines, 200)}, {round: s.load(b, s.gated, lines, status)}}
@@ -67,7 +80,7 @@ func (s *servers) compare(b *testing.B, lines string, status int) {
 		sides[i].round(b)
 	}
 	for b.Loop() {
-		for i := range 2 * benchRounds {
+		for i := range 2 * rounds(b) {
 			d := &sides[(i+i/2)%2] // A B B A
 			took, cpu := d.round(b)
 			d.took, d.cpu = append(d.took, took), append(d.cpu, cpu)
