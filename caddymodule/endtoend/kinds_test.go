@@ -23,19 +23,6 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// startOpen is start that waits until the stores are open, too.
-func startOpen(t *testing.T, s setup) *gate {
-	t.Helper()
-	g := start(t, s)
-	if !eventually(time.Minute, func() bool {
-		a, err := g.try(request("GET", "/auth/health/ready"))
-		return err == nil && a.status == http.StatusOK
-	}) {
-		t.Fatal("the stores do not open")
-	}
-	return g
-}
-
 // client1 speaks HTTP/1.1 to a gate with TLS.
 func (g *gate) client1(t *testing.T) *http.Client {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, Protocols: new(http.Protocols)}
@@ -47,7 +34,7 @@ func (g *gate) client1(t *testing.T) *http.Client {
 // What each kind of client is answered does not depend on which HTTP it speaks.
 func TestKindsOverEveryProtocol(t *testing.T) {
 	t.Parallel()
-	g := startOpen(t, setup{tls: true})
+	g := start(t, setup{tls: true})
 	alice := g.signInBrowser(t, walletOf("alice"))
 	clients := g.clients(t)
 	clients["HTTP/1.1"] = g.client1(t)
@@ -101,7 +88,7 @@ func TestKindsOverEveryProtocol(t *testing.T) {
 // A preflight reaches the backend where a rule says so, as from nobody.
 func TestPreflightReachesTheBackend(t *testing.T) {
 	t.Parallel()
-	g := startOpen(t, setup{tls: true, site: `
+	g := start(t, setup{tls: true, site: `
 		allow role admin /api/* {
 			method PUT
 			preflight
@@ -134,7 +121,7 @@ func TestPreflightReachesTheBackend(t *testing.T) {
 // A websocket that is refused gets an HTTP answer, and the connection carries the next request.
 func TestWebsocketRefusals(t *testing.T) {
 	t.Parallel()
-	g := startOpen(t, setup{})
+	g := start(t, setup{})
 	s := g.signInBrowser(t, walletOf("alice"))
 	own := []string{s.cookieLine(), "Origin: " + g.origin}
 	for _, c := range []struct {
@@ -203,7 +190,7 @@ func (g *gate) connect3(t *testing.T, protocol, target string, header http.Heade
 
 func TestWebsocketOverHTTP3(t *testing.T) {
 	t.Parallel()
-	g := startOpen(t, setup{tls: true})
+	g := start(t, setup{tls: true})
 	s := g.signInBrowser(t, walletOf("alice"))
 	own := func() http.Header { return http.Header{"Cookie": {s.cookie}, "Origin": {g.origin}} }
 	for _, c := range []struct {
@@ -277,7 +264,7 @@ func TestGRPC(t *testing.T) {
 	}))
 	go server.Serve(listener)
 	t.Cleanup(server.Stop)
-	g := startOpen(t, setup{tls: true, routes: "reverse_proxy h2c://" + listener.Addr().String()})
+	g := start(t, setup{tls: true, routes: "reverse_proxy h2c://" + listener.Addr().String()})
 	s := g.signIn(t, walletOf("alice"))
 	client, err := grpc.NewClient(net.JoinHostPort("127.0.0.1", strconv.Itoa(g.port)), grpc.WithAuthority(g.host),
 		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{InsecureSkipVerify: true})),
@@ -331,7 +318,7 @@ func TestGRPC(t *testing.T) {
 func TestCurl(t *testing.T) {
 	t.Parallel()
 	needs(t, "curl")
-	g := startOpen(t, setup{tls: true})
+	g := start(t, setup{tls: true})
 	curl := func(args ...string) string {
 		out, err := exec.Command("curl", append([]string{"-sSik", "--max-time", "60", "--resolve", g.host + ":127.0.0.1"}, args...)...).CombinedOutput()
 		if err != nil {

@@ -31,16 +31,16 @@ func snippet(t *testing.T, language, has string) string {
 	return ""
 }
 
-// replaced makes changes that must each find something.
+// replaced makes changes that must each find something, and of which none finds what another has put there: a port that was
+// chosen may begin as one that is to be replaced.
 func replaced(t *testing.T, text string, pairs ...string) string {
 	t.Helper()
 	for i := 0; i < len(pairs); i += 2 {
 		if !strings.Contains(text, pairs[i]) {
 			t.Fatalf("%q is not in:\n%s", pairs[i], text)
 		}
-		text = strings.ReplaceAll(text, pairs[i], pairs[i+1])
 	}
-	return text
+	return strings.NewReplacer(pairs...).Replace(text)
 }
 
 const askedRules = `
@@ -65,32 +65,15 @@ func startAsked(t *testing.T) (g, front *gate) {
 		origin: fmt.Sprintf("http://localhost:%d", port), top: trustsThisMachine, site: askedRules, routes: "respond 404",
 		global: "session {\n\t\t\taccess_token 1s\n\t\t}",
 	})
-	g.awaitStores(t)
 	through := *g
 	through.port, through.host = port, fmt.Sprintf("localhost:%d", port)
 	return g, &through
 }
 
-// awaitStores waits until the gate can sign in: until its stores are open it answers 503.
-func (g *gate) awaitStores(t *testing.T) {
-	t.Helper()
-	if !eventually(time.Minute, func() bool { return g.get(t, "/auth/health/ready").status == http.StatusOK }) {
-		t.Fatal("the gate is not ready")
-	}
-}
-
 // run runs a proxy until the test ends, and waits until it answers.
 func (g *gate) run(env []string, name string, args ...string) {
 	g.t.Helper()
-	program, err := exec.LookPath(name)
-	for _, dir := range []string{"/usr/sbin", "/usr/local/sbin"} { // not in everybody's PATH
-		if err != nil {
-			program, err = exec.LookPath(filepath.Join(dir, name))
-		}
-	}
-	if err != nil {
-		g.t.Skipf("%v: install it, as testdata/test.sh does", err) // which fails on any skip
-	}
+	program := needs(g.t, name)
 	cmd, out := exec.Command(program, args...), new(output)
 	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), env...), out, out
 	if err := cmd.Start(); err != nil {
@@ -438,7 +421,6 @@ func TestForwardAuthByTheWordsOfTraefikAndEnvoy(t *testing.T) {
 func TestVerifyWithoutTrustedProxies(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
-	g.awaitStores(t)
 	alice := g.signInBrowser(t, walletOf("alice"))
 	for _, a := range []answer{
 		g.get(t, "/auth/verify", alice.cookieLine(), "X-Original-Method: GET", "X-Original-URL: "+g.origin+"/public/x"),
