@@ -804,6 +804,11 @@ func TestFormsMayEndInAHandOff(t *testing.T) {
 	if got := build(t).do("GET", "health/live", "").Header().Get("Content-Security-Policy"); got != contentPolicy {
 		t.Errorf("a site alone: %q", got)
 	}
+	below := build(t, func(_ *RealmConfig, s *Site) { s.CookieDomain = "example.com" })
+	want := "form-action 'self' https://*.example.com https://example.com;"
+	if got := below.do("GET", "health/live", "").Header().Get("Content-Security-Policy"); !strings.Contains(got, want) {
+		t.Errorf("below a cookie domain, where people are led back to other hosts: %q", got)
+	}
 }
 
 // A store that is down hands nothing over, and signs nobody in.

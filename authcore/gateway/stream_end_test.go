@@ -58,6 +58,27 @@ func (w *cord) SetWriteDeadline(time.Time) error {
 	return nil
 }
 
+// longFile is a file that never ends, of which a stream is cut while it is copied.
+type longFile struct {
+	stream *stream
+	read   int
+}
+
+func (e *longFile) Read(b []byte) (int, error) {
+	if e.read += len(b); e.read > atOnce/2 {
+		e.stream.ended.Store(true)
+	}
+	return len(b), nil
+}
+
+// Deadlines alone do not end a copy: the writers of a server may set their own for each piece of it.
+func TestCopyEndsWithItsStream(t *testing.T) {
+	f := &responseFilter{stream: stream{writer: httptest.NewRecorder()}}
+	if n, err := f.ReadFrom(&longFile{stream: &f.stream}); !errors.Is(err, errStreamEnded) || n > atOnce {
+		t.Errorf("copied %d bytes, %v", n, err)
+	}
+}
+
 // download is a request whose answer goes on, and tells nowhere that it does.
 type download struct {
 	cord    *cord
