@@ -192,6 +192,12 @@ func (v *view) addresses() (all []string) {
 // Offers reports whether a sign-in method is offered.
 func (v *view) Offers(m authcore.Method) bool { return slices.Contains(v.Methods, m) }
 
+// Modules are the scripts of the methods on a page. The page names them, so that they are fetched along with the script
+// that uses them and not only after it.
+func (v *view) Modules() []authcore.Method {
+	return slices.DeleteFunc(slices.Clone(v.Methods), func(m authcore.Method) bool { return m == authcore.ProgramKey })
+}
+
 // Opens reports whether somebody who is signed out may open an account with an e-mail address.
 func (v *view) Opens() bool {
 	return v.Identity == nil && v.Offers(authcore.Password) && (v.Registration || v.ByGrant)

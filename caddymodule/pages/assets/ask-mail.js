@@ -15,27 +15,26 @@ const page = attempts(main, {
 	ending: { session: 'cookie', return_to: data.returnTo },
 	done: (answer, attempt) => (answer ? leave(answer.return_to) : tellSent(attempt)),
 });
-const { title } = document;
 
 function tellSent(attempt) {
 	attempt.end();
 	tell();
 	sent.querySelector('[data-to]').textContent = form.elements.email.value;
-	turn(sent, ask);
-	const heading = sent.querySelector('h1');
-	document.title = `${heading.textContent} · ${data.site}`;
-	heading.focus();
+	turn(sent, ask).focus();
 	scrollTo(0, 0);
 }
 
+// turn shows one of the two halves of the page, and answers its heading.
 function turn(to, from) {
 	from.hidden = true;
 	to.hidden = false;
+	const heading = to.querySelector('h1');
+	document.title = `${heading.textContent} · ${data.site}`;
+	return heading;
 }
 
 sent.querySelector('[data-again]').addEventListener('click', () => {
 	turn(ask, sent);
-	document.title = title;
 	form.elements.email.focus();
 });
 

@@ -34,7 +34,8 @@ export function attempts(root, purpose) {
 		begin(button) {
 			attempt?.end();
 			const { prefix = '', carry, ending, done, confirmFirst } = this.purpose;
-			const others = [...root.querySelectorAll('[data-starts]')].filter((other) => other !== button);
+			// Read each time: a wallet may announce itself while an attempt is under way.
+			const others = () => [...root.querySelectorAll('[data-starts]')].filter((other) => other !== button);
 			const stop = new AbortController();
 			const mine = {
 				confirms: prefix === 'step-up/',
@@ -76,7 +77,7 @@ export function attempts(root, purpose) {
 					stop.abort();
 					cancel.hidden = true;
 					button.ariaBusy = null;
-					others.forEach((other) => (other.ariaDisabled = null));
+					others().forEach((other) => (other.ariaDisabled = null));
 					document.body.removeAttribute('data-busy');
 				},
 				// fail ends the attempt with words of why; the button that began it has the focus, to try again.
@@ -90,7 +91,7 @@ export function attempts(root, purpose) {
 			attempt = mine;
 			cancel.hidden = false;
 			button.ariaBusy = 'true';
-			others.forEach((other) => (other.ariaDisabled = 'true'));
+			others().forEach((other) => (other.ariaDisabled = 'true'));
 			document.body.setAttribute('data-busy', '');
 			return mine;
 		},

@@ -42,6 +42,7 @@ export function mount(section, page) {
 			});
 			img.src = wallet.icon;
 		}
+		if (document.body.hasAttribute('data-busy')) button.ariaDisabled = 'true';
 		button.addEventListener('click', () => {
 			if (!document.body.hasAttribute('data-busy')) signIn(wallet, name, page.begin(button), page);
 		});
