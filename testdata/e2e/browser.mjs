@@ -1,7 +1,13 @@
 // A real browser for the tests of the pages, and wallets to put into it: EIP-1193 providers that sign with keys of this
 // process, announced by EIP-6963 or set as window.ethereum.
+//
+// AUTHGATE_SLOW is by how many milliseconds pages, scripts and answers of the gateway are late: tests that do not wait for
+// what they need fail with it. Try 500.
+import { setTimeout as delay } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 import { privateKeyToAccount, generatePrivateKey } from 'viem/accounts';
+
+const slow = Number(process.env.AUTHGATE_SLOW);
 
 // launch starts Debian's Chromium (or that of CHROMIUM). The switches keep it from calling home; more may be added.
 export function launch(...more) {
@@ -35,6 +41,9 @@ export function icon(color) {
 // warnings on the console, exceptions, requests to other origins. What a test provokes itself it names in `expected`.
 export async function open(browser, origin, { wallets = [], expected = [], popUps = false, ...context } = {}) {
 	const own = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-GB', ...context });
+	if (slow) {
+		await own.route('**/auth/**', (route) => delay(slow).then(() => route.fallback()));
+	}
 	const page = await own.newPage();
 	page.faults = [];
 	const fault = (text) => {

@@ -5,15 +5,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { authenticator, wallet } from './browser.mjs';
-import { answer, assertSoon, at, button, dialog, focused, look, reach, rewrite, says, signOut, status, ways } from './people.mjs';
+import { answer, assertSoon, at, button, dialog, focused, look, reach, ready, rewrite, says, signOut, status, ways } from './people.mjs';
 import { start } from './server.mjs';
 import { stage } from './stage.mjs';
 
 const gate = stage();
 const { visit } = gate;
 
-const signInPage = (page, returnTo = '/auth/account', origin = gate.origin) =>
-	page.goto(`${origin}/auth/sign-in?return_to=${encodeURIComponent(returnTo)}`);
+const signInPage = (page, returnTo = '/auth/account', origin = gate.origin, waitUntil = 'load') =>
+	page.goto(`${origin}/auth/sign-in?return_to=${encodeURIComponent(returnTo)}`, { waitUntil });
 const signInButton = 'Sign in with a passkey';
 const createButton = 'Create an account with a passkey';
 
@@ -51,7 +51,7 @@ test('whoever is faster than the scripts loses nothing', async () => {
 			await loaded;
 			await route.continue();
 		});
-		await signInPage(page, '/reports');
+		await signInPage(page, '/reports', gate.origin, 'commit');
 		await page.getByLabel('Username').fill(newName());
 		await page.keyboard.press('Enter');
 		await button(page, createButton).click({ force: true });
@@ -73,12 +73,13 @@ test('who gives no username is given one', async () => {
 });
 
 test('a passkey that is chosen from the suggestions signs in', async () => {
-	await visit({ suggestions: true}, async (page) => {
+	await visit({ suggestions: true }, async (page) => {
 		const device = await authenticator(page);
 		await join(page);
 		await device.touch(false);
 		await signOut(page);
 		assert.equal(await page.getByLabel('Username').getAttribute('autocomplete'), 'username webauthn');
+		await page.goto('about:blank'); // which ends what this page waits for
 		await device.touch(true); // chosen at once, without a button
 		await signInPage(page, '/reports');
 		await at(page, '/reports');
@@ -122,6 +123,21 @@ test('what is wrong with a username is told next to it', async () => {
 	});
 });
 
+test('a wallet that announces itself while a passkey is asked for waits until that is over', async () => {
+	await visit({}, async (page) => {
+		await authenticator(page, 'internal', { presence: false });
+		await signInPage(page);
+		await button(page, createButton).click();
+		await says(page, 'Follow the window');
+		await page.evaluate(() => window.dispatchEvent(new CustomEvent('eip6963:announceProvider', { detail: Object.freeze({
+			info: { uuid: crypto.randomUUID(), name: 'Newcomer', icon: '', rdns: 'test.newcomer' }, provider: { request() {} },
+		}) })));
+		assert.equal(await button(page, 'Newcomer').getAttribute('aria-disabled'), 'true');
+		await button(page, 'Cancel').click();
+		assert.equal(await button(page, 'Newcomer').getAttribute('aria-disabled'), null);
+	});
+});
+
 test('whoever cancels, in the page or at the device, is told quietly and can try again', async () => {
 	await visit({}, async (page) => {
 		const device = await authenticator(page);
@@ -148,14 +164,25 @@ test('whoever cancels, in the page or at the device, is told quietly and can try
 	});
 });
 
+// countAsks runs in the page: how often it asked for a passkey.
+function countAsks() {
+	const { get } = CredentialsContainer.prototype;
+	window.asks = 0;
+	CredentialsContainer.prototype.get = function (options) {
+		window.asks++;
+		return get.call(this, options);
+	};
+}
+
 const requests = (page) => page.asked.filter((route) => route === 'POST authentication/request').length;
 
 test('suggestions are asked for anew before the challenge is too old, after a try that failed, and when somebody looks again', async () => {
-	await visit({ suggestions: true}, async (page) => {
+	await visit({ suggestions: true, program: countAsks }, async (page) => {
 		const device = await authenticator(page, 'internal', { presence: false });
 		await page.clock.install();
 		await signInPage(page);
-		await assertSoon(async () => assert.equal(requests(page), 1));
+		await page.waitForFunction(() => window.asks === 1); // only then its clock is running
+		assert.equal(requests(page), 1);
 		await page.clock.fastForward('03:30');
 		assert.equal(requests(page), 1, 'too early');
 		await page.clock.fastForward('00:10');
@@ -517,6 +544,7 @@ test('everything about passkeys works by keyboard alone', async () => {
 	await visit({}, async (page) => {
 		const device = await authenticator(page);
 		await signInPage(page);
+		await ready(page);
 		await reach(page, 'username');
 		await page.keyboard.type(newName());
 		await reach(page, createButton);
@@ -537,6 +565,7 @@ test('everything about passkeys works by keyboard alone', async () => {
 		await reach(page, 'Sign out');
 		await page.keyboard.press('Enter');
 		await says(page, 'You are signed out.');
+		await ready(page);
 		await reach(page, 'username');
 		await page.keyboard.press('Enter');
 		await page.waitForURL(`${gate.origin}/`);

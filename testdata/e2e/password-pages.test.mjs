@@ -89,6 +89,7 @@ test('a person opens an account: the mail, its link, the button', async () => {
 		const address = newAddress();
 		await page.goto(`${gate.origin}/reports/2026?q=spring`);
 		await page.getByRole('link', { name: 'Create an account' }).click();
+		await page.waitForURL('**/auth/register?*');
 		await fill(page, address, good);
 		await page.keyboard.press('Enter');
 		await heading(page, 'Check your mail');
@@ -243,6 +244,7 @@ test('a forgotten password is set anew, and everybody else is signed out', async
 			await open(elsewhere, 'sign-in');
 			await email(elsewhere).fill(address);
 			await elsewhere.getByRole('link', { name: 'Forgot your password?' }).click();
+			await elsewhere.waitForURL('**/auth/forgot');
 			assert.equal(await email(elsewhere).inputValue(), address);
 			await button(elsewhere, 'Send the mail').click();
 			await heading(elsewhere, 'Check your mail');
@@ -413,6 +415,7 @@ test('a passkey is suggested in the field for the address', async () => {
 		await says(page, 'The passkey is added.');
 		await device.touch(false);
 		await signOut(page);
+		await page.goto('about:blank'); // which ends what this page waits for
 		await device.touch(true); // chosen at once, without a button
 		await open(page, 'sign-in?return_to=%2Fauth%2Faccount');
 		await at(page, '/auth/account');
@@ -468,6 +471,7 @@ test('everything about passwords works by keyboard alone', async () => {
 		await open(page, 'sign-in');
 		await reach(page, 'Create an account');
 		await page.keyboard.press('Enter');
+		await page.waitForURL('**/auth/register');
 		await heading(page, 'Create an account');
 		await reach(page, 'email');
 		await page.keyboard.type(address);

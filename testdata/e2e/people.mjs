@@ -17,9 +17,13 @@ export async function ways(page) {
 	return page.locator('.ways .name').allTextContents();
 }
 
+// ready waits for the scripts: before, a key that begins something is lost, where a click of a test waits by itself.
+export const ready = (page) => page.waitForFunction(() => !document.querySelector('[data-starts]:disabled'));
+
 export async function signOut(page) {
 	await button(page, 'Sign out').click();
 	await says(page, 'You are signed out.');
+	await ready(page);
 }
 
 // answer has the gateway answer a route with this problem, as often as times says or for ever.
