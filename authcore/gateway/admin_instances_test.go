@@ -33,15 +33,20 @@ func TestChangesOfUsersHoldOnAllInstances(t *testing.T) {
 			if got := reaches(b, "/edit/x", cookie); got != 403 {
 				t.Fatalf("answered %d before", got)
 			}
+			heard := func(here int64) { // each change is heard where it was made, too
+				eventually(t, func() bool { return a.realm.State.seen() == here && b.realm.State.seen() == here/2 })
+			}
 			if _, err := a.realm.GrantRole(t.Context(), operatorTrace, id, "editor"); err != nil {
 				t.Fatal(err)
 			}
+			heard(2)
 			for _, h := range []*house{a, b} {
 				eventually(t, func() bool { return reaches(h, "/edit/x", cookie) == 418 })
 			}
 			if err := a.realm.RevokeRole(t.Context(), operatorTrace, id, "editor", false); err != nil {
 				t.Fatal(err)
 			}
+			heard(4)
 			for _, h := range []*house{a, b} {
 				eventually(t, func() bool { return reaches(h, "/edit/x", cookie) == 403 })
 			}
@@ -74,6 +79,13 @@ func TestChangesOfUsersHoldOnAllInstances(t *testing.T) {
 			}
 		})
 	}
+}
+
+// seen answers how many changes of users it has seen.
+func (s *State) seen() int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.changes
 }
 
 // storeInstances answers two instances on one store that carries the notices itself.

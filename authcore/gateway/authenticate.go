@@ -219,6 +219,21 @@ func (g *Gateway) renew(ctx context.Context, secret string, now time.Time) (*tic
 	if r, ok := g.tickets.renewed.GetIfPresent(secret); ok && r.ticket.doubt == doubt && g.good(r.ticket, now) == nil && !g.realm.State.lacks(r.ticket.identity) {
 		return r.ticket, r.setCookie, nil
 	}
+	var r *renewal
+	err := token.ErrExpired
+	for n := 0; n < 2 && errors.Is(err, token.ErrExpired); n++ { // its user was changed meanwhile: what is read then knows of that
+		if r, err = g.resume(ctx, secret, now, doubt); err == nil {
+			err = g.good(r.ticket, now)
+		}
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return r.ticket, r.setCookie, nil
+}
+
+// resume does the work of a renewal: of many requests with the same cookie one does, so that it may be of before this one.
+func (g *Gateway) resume(ctx context.Context, secret string, now time.Time, doubt int64) (*renewal, error) {
 	done, err, _ := g.tickets.flights.Do(secret, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTimeout)
 		defer cancel()
@@ -235,11 +250,12 @@ func (g *Gateway) renew(ctx context.Context, secret string, now time.Time) (*tic
 		if err := g.realm.keepHome(ctx, s); err != nil {
 			return nil, err
 		}
+		issued := later(now, g.realm.State.outdatedUntil(s.UserID)) // before the account is read, as in access
 		id, access, expires, err := g.access(ctx, s)
 		if err != nil {
 			return nil, err
 		}
-		t := g.newTicket(id, now, expires, doubt)
+		t := g.newTicket(id, issued, expires, doubt)
 		r := &renewal{t, g.cookie.set(secret, access, s.IdleUntil.Sub(now))}
 		secret := strings.Clone(secret)
 		g.tickets.verified.Set(access, t)
@@ -247,10 +263,9 @@ func (g *Gateway) renew(ctx context.Context, secret string, now time.Time) (*tic
 		return r, nil
 	})
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	r := done.(*renewal)
-	return r.ticket, r.setCookie, nil
+	return done.(*renewal), nil
 }
 
 // mayUse reports whether a session may be used on this site: it was opened here, or on a site that shares the cookie with

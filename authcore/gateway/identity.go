@@ -162,14 +162,12 @@ func (g *Gateway) access(ctx context.Context, s authcore.Session) (*authcore.Ide
 	if err != nil {
 		return nil, "", time.Time{}, err
 	}
+	// What was taken away from the user in this very second is not in this token, unlike in those issued before.
+	now = later(now, from)
 	issuer := *g.realm.issuer
 	issuer.AccessTTL = min(issuer.AccessTTL, s.Until.Sub(now))
 	if issuer.AccessTTL < time.Second { // tokens tell whole seconds
 		return nil, "", time.Time{}, fmt.Errorf("gateway: access token: %w", authcore.ErrSessionNotFound)
-	}
-	if from.After(now) {
-		// What was taken away from the user in this very second is not in this token, unlike in those issued before.
-		now = from
 	}
 	issuer.Now = func() time.Time { return now }
 	tok, expires, err := issuer.Access(ctx, g.origin.text, g.audience, id)

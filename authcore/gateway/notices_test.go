@@ -214,7 +214,7 @@ func TestStrictRule(t *testing.T) {
 	me := h.signInCookie(newSigner(1))
 	id := h.signedInAs(me)
 	h.setRoles(id, "admin")
-	h.realm.outdate(id)
+	h.realm.outdate(id, true)
 	get := func(path string) answer {
 		r := h.request("GET", "", "", me...)
 		r.URL.Path = path

@@ -40,6 +40,7 @@ type since struct {
 	issued int64 // Unix seconds; access tokens issued before are to be renewed
 	until  time.Time
 	change int64 // tells this change from every other one
+	told   bool  // tokens may have been issued since
 }
 
 type stepUp struct {
@@ -68,12 +69,20 @@ func (s *State) holdingsBy(contracts *wallet.Contracts) *wallet.HoldingAnswers {
 }
 
 // outdate makes what was taken away from a user count on this instance at once: access tokens issued until now are to be
-// renewed before they are believed. The time until is when the last of them has expired.
-func (s *State) outdate(userID string, now, until time.Time) {
+// renewed before they are believed. The time until is when the last of them has expired. It tells whether the change was made
+// here; it may be heard of, too, then.
+func (s *State) outdate(userID string, now, until time.Time, here bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changes++
-	s.outdated[userID] = since{now.Unix() + 1, until, s.changes} // tokens tell whole seconds
+	before := s.outdated[userID]
+	issued := max(now.Unix()+1, before.issued) // tokens tell whole seconds
+	if here || before.told {
+		// A token may have been issued since the change before, in this very second, and is dated after that one: here, or
+		// elsewhere where all hear of it in a moment. What is heard may be a change made here that counts already.
+		issued = max(issued, before.issued+1)
+	}
+	s.outdated[userID] = since{issued: issued, until: until, change: s.changes}
 	s.any.Store(true)
 	s.judgeAgain(func(st *stream) bool { return st.ticket.identity.Subject == userID })
 }
@@ -117,14 +126,20 @@ func (s *State) lastChange(userID string) int64 {
 	return s.outdated[userID].change
 }
 
-// outdatedUntil answers from when on access tokens of a user must be issued not to be outdated.
+// outdatedUntil answers from when on access tokens of a user must be issued not to be outdated, to who is about to issue one.
 func (s *State) outdatedUntil(userID string) time.Time {
 	if !s.any.Load() {
 		return time.Time{}
 	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return time.Unix(s.outdated[userID].issued, 0)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, is := s.outdated[userID]
+	if !is {
+		return time.Time{}
+	}
+	o.told = true
+	s.outdated[userID] = o
+	return time.Unix(o.issued, 0)
 }
 
 // lacks reports whether an access token does not tell yet what was proven in its session.

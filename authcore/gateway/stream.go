@@ -309,6 +309,13 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // whyEnded answers why a session of a user is gone, as far as the store knows.
 func (r *Realm) whyEnded(ctx context.Context, userID string) string {
 	switch u, err := r.Stores.Users.User(ctx, userID); {

@@ -171,6 +171,19 @@ func (g *Gateway) verifyPersonal(ctx context.Context, text string, now time.Time
 	if !ok {
 		return nil, fmt.Errorf("gateway: malformed personal access token: %w", authcore.ErrSessionNotFound)
 	}
+	var t *ticket
+	err := token.ErrExpired
+	for n := 0; n < 2 && errors.Is(err, token.ErrExpired); n++ { // its user was changed meanwhile: what is read then knows of that
+		if t, err = g.readPersonal(ctx, text, id, now, doubt); err == nil {
+			err = g.good(t, now)
+		}
+	}
+	return t, err
+}
+
+// readPersonal answers the ticket for a personal access token as the store has it. Of many requests with the same one does the
+// work, so that it may be of before this one.
+func (g *Gateway) readPersonal(ctx context.Context, text, id string, now time.Time, doubt int64) (*ticket, error) {
 	done, err, _ := g.tickets.flights.Do(text, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTimeout)
 		defer cancel()
@@ -183,15 +196,12 @@ func (g *Gateway) verifyPersonal(ctx context.Context, text string, now time.Time
 			return nil, fmt.Errorf("gateway: personal access token: %w", authcore.ErrSessionNotFound)
 		}
 		// Before the account is read, as in access.
-		from, change := g.realm.State.outdatedUntil(stored.UserID), g.realm.State.lastChange(stored.UserID)
+		issued, change := later(now, g.realm.State.outdatedUntil(stored.UserID)), g.realm.State.lastChange(stored.UserID)
 		who, err := g.realm.personalIdentity(ctx, stored)
 		if err != nil {
 			return nil, err
 		}
-		issued, expires := now, now.Add(g.realm.AccessToken)
-		if from.After(issued) {
-			issued = from
-		}
+		expires := now.Add(g.realm.AccessToken)
 		if !stored.Expires.IsZero() && stored.Expires.Before(expires) {
 			expires = stored.Expires
 		}
@@ -206,8 +216,7 @@ func (g *Gateway) verifyPersonal(ctx context.Context, text string, now time.Time
 	if err != nil {
 		return nil, err
 	}
-	t := done.(*ticket)
-	return t, g.good(t, now)
+	return done.(*ticket), nil
 }
 
 // takesFrom reports whether tokens count here that were made on a site of this home: this one's own, and that where it has its

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -250,5 +251,84 @@ func TestTokenIsReadOnceAndItsUseNotedOnceAMinute(t *testing.T) {
 	h.realm.notePersonal(t.Context())
 	if one, err := h.store.PersonalAccessToken(t.Context(), token.ID); err != nil || !one.LastUsed.Equal(used) {
 		t.Errorf("last used %v, %v", one.LastUsed, err)
+	}
+}
+
+// duringReads has something happen whenever who somebody is is read: after the user was, and before what follows from it is
+// remembered.
+func (h *house) duringReads(do func(n int)) (reads *atomic.Int64) {
+	reads = new(atomic.Int64)
+	h.faults.before("CredentialsOf", func() error {
+		do(int(reads.Add(1)))
+		return nil
+	})
+	return reads
+}
+
+// A role is taken in the very moment in which a token is used for the first time: the request is judged by what its owner is
+// by now, and not sent away as if the store were down. Where each read comes too late, nobody passes by what was before.
+func TestTokenReadWhileItsOwnerIsChanged(t *testing.T) {
+	for _, c := range []struct {
+		name               string
+		changes            int
+		reports, edit      int
+		reportReads, reads int64 // of the first request, and of both
+	}{
+		{"once", 1, 418, 403, 2, 2},
+		{"each time", 1000, 503, 503, 2, 4},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := build(t, tokenSite)
+			owner := h.signInTokens(newSigner(1))
+			h.setRoles(owner.User.ID, "editor")
+			h.realm.changed(t.Context(), owner.User.ID)
+			h.now = h.now.Add(time.Second)
+			token := h.newToken(h.signInTokens(newSigner(1)).bearer(), "").Token
+			reads := h.duringReads(func(n int) {
+				if n <= c.changes {
+					h.setRoles(owner.User.ID)
+					h.realm.changed(t.Context(), owner.User.ID)
+				}
+			})
+			code, got := h.reach("/reports", "X-API-Key", token)
+			if code != c.reports || got.Get("Remote-Groups") != "" || got.Get("X-Api-Key") != "" || reads.Load() != c.reportReads {
+				t.Errorf("answered %d after %d reads; the backend got %v", code, reads.Load(), got)
+			}
+			if code, got := h.reach("/edit/x", "X-API-Key", token); code != c.edit || got != nil || reads.Load() != c.reads {
+				t.Errorf("what the role was for answered %d after %d reads", code, reads.Load())
+			}
+			h.faults.repair()
+			if code, _ := h.reach("/reports", "X-API-Key", token); code != http.StatusTeapot {
+				t.Errorf("afterwards answered %d", code)
+			}
+		})
+	}
+}
+
+// A token is deleted, or its owner disabled, while it is read: it is nobody's, whatever the read says.
+func TestTokenThatEndsWhileItIsRead(t *testing.T) {
+	for name, end := range map[string]func(h *house, owner signedInView, token tokenView){
+		"deleted": func(h *house, owner signedInView, token tokenView) {
+			if err := h.realm.DeleteToken(h.t.Context(), operatorTrace, owner.User.ID, token.ID); err != nil {
+				h.t.Error(err)
+			}
+		},
+		"disabled": func(h *house, owner signedInView, _ tokenView) {
+			if err := h.realm.Disable(h.t.Context(), operatorTrace, owner.User.ID, true); err != nil {
+				h.t.Error(err)
+			}
+		},
+	} {
+		h := build(t, tokenSite)
+		owner := h.signInTokens(newSigner(1))
+		token := h.newToken(owner.bearer(), "")
+		h.duringReads(func(n int) {
+			if n == 1 {
+				end(h, owner, token)
+			}
+		})
+		if code, got := h.reach("/reports", "X-API-Key", token.Token); code != http.StatusUnauthorized || got != nil {
+			t.Errorf("%s: answered %d", name, code)
+		}
 	}
 }

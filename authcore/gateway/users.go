@@ -263,7 +263,7 @@ func (r *Realm) administer(ctx context.Context, a administering) error {
 	for _, id := range ended {
 		r.forget(id)
 	}
-	r.outdate(a.userID)
+	r.outdate(a.userID, true)
 	r.notifyAfter(ctx, a.userID, ended)
 	return nil
 }
@@ -296,7 +296,7 @@ func (r *Realm) notifyAfter(ctx context.Context, userID string, ended []string) 
 			break
 		}
 	}
-	r.changed(ctx, userID)
+	r.tellChanged(ctx, userID)
 }
 
 // stillAdministers refuses who was an administrator when the request came and is not any more, or whose session has ended
