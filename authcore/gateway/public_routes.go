@@ -68,6 +68,11 @@ func (g *Gateway) servePage(w http.ResponseWriter, r *http.Request, p Page) erro
 	if site, is := g.isHandOff(p.ReturnTo); is {
 		p.Beyond = site.origin.text
 	}
+	if site := r.Header["Sec-Fetch-Site"]; r.URL.Query().Has("pop-up") && len(site) == 1 && site[0] == "same-origin" {
+		// A window that a page of this very origin opened, see authgate.js, which is to see when it is closed. That page could
+		// do all to this one as it is; a page of elsewhere is not let near.
+		w.Header()["Cross-Origin-Opener-Policy"] = []string{"unsafe-none"}
+	}
 	if err := g.site.Pages.ServePage(w, r, p); err != nil {
 		return errBrokenPage.because(err)
 	}

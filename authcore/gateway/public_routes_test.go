@@ -166,6 +166,32 @@ func TestOwnHeaders(t *testing.T) {
 	}
 }
 
+// A page of this origin may see whether the pop-up that it opened is closed. One of elsewhere that opens it, or follows a
+// link to it, must not get a handle on the window in which somebody signs in.
+func TestPopUpIsNearItsOwnOriginAlone(t *testing.T) {
+	h := build(t)
+	cookie := h.signInCookie(newSigner(1))
+	const near, apart = "unsafe-none", "same-origin-allow-popups"
+	for name, c := range map[string]struct {
+		page, want string
+		headers    []string
+	}{
+		"own":                   {"sign-in?pop-up&return_to=/", near, []string{"Sec-Fetch-Site", "same-origin"}},
+		"own, to confirm":       {"confirm?with=wallet&pop-up&return_to=/", near, append([]string{"Sec-Fetch-Site", "same-origin"}, cookie...)},
+		"no pop-up":             {"sign-in?return_to=/", apart, []string{"Sec-Fetch-Site", "same-origin"}},
+		"of another site":       {"sign-in?pop-up&return_to=/", apart, []string{"Sec-Fetch-Site", "cross-site"}},
+		"of a sibling":          {"sign-in?pop-up&return_to=/", apart, []string{"Sec-Fetch-Site", "same-site"}},
+		"typed":                 {"sign-in?pop-up&return_to=/", apart, []string{"Sec-Fetch-Site", "none"}},
+		"said twice":            {"sign-in?pop-up&return_to=/", apart, []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Site", "cross-site"}},
+		"of an unknown browser": {"sign-in?pop-up&return_to=/", apart, nil},
+	} {
+		a := h.do("GET", c.page, "", append([]string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}, c.headers...)...)
+		if got := a.Header()["Cross-Origin-Opener-Policy"]; a.Code != 200 || len(got) != 1 || got[0] != c.want {
+			t.Errorf("%s: %d, %q, want %q", name, a.Code, got, c.want)
+		}
+	}
+}
+
 func TestErrorPage(t *testing.T) {
 	h := build(t)
 	navigate := []string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}

@@ -21,8 +21,8 @@ addEventListener('authgate-blocked', () => { window.blocked = true; });
 </script></html>`;
 
 // play opens the app for who is signed in by this wallet.
-const play = (mine, run, more = []) => gate.visit({ wallets: [mine, ...more], popUps: true, expected: [/status of 401/, /^request: https:\/\/other\.test\//] }, async (page) => {
-	await page.route('**/app', (route) => route.fulfill({ contentType: 'text/html', body: app }));
+const play = (mine, run, more = [], headers = {}) => gate.visit({ wallets: [mine, ...more], popUps: true, expected: [/status of 401/, /^request: https:\/\/other\.test\//] }, async (page) => {
+	await page.route('**/app', (route) => route.fulfill({ contentType: 'text/html', headers, body: app }));
 	await page.goto(`${gate.origin}/auth/sign-in?return_to=%2Fapp`);
 	await button(page, mine.name).click();
 	await at(page, '/app');
@@ -88,6 +88,90 @@ test('nothing is repeated for somebody else', async () => {
 		assert.equal(await page.getByLabel('Note').inputValue(), '');
 		assert.deepEqual(posted(), []);
 	}, [other]);
+});
+
+test('a pop-up that is closed leaves the request refused, and the next one asks anew', async () => {
+	const mine = wallet();
+	await play(mine, async (page) => {
+		gate.seen.length = 0;
+		const popUp = await work(page);
+		await button(popUp, mine.name).waitFor();
+		await popUp.close();
+		await page.getByText('refused').waitFor();
+		assert.deepEqual(posted(), []);
+		const [next] = await Promise.all([page.waitForEvent('popup'), button(page, 'Save').click()]);
+		await Promise.all([next.waitForEvent('close'), button(next, mine.name).click()]);
+		await page.getByText(mine.account.address).waitFor();
+		assert.equal(posted().length, 1);
+	});
+});
+
+// Who sat there before closed the pop-up: the page still is theirs.
+test('nothing is repeated for somebody else, nor after a pop-up was closed', async () => {
+	const mine = wallet(), other = wallet({ name: 'Other' });
+	await play(mine, async (page) => {
+		gate.seen.length = 0;
+		const popUp = await work(page);
+		await button(popUp, 'Other').waitFor();
+		await popUp.close();
+		await page.getByText('refused').waitFor();
+		const [next] = await Promise.all([page.waitForEvent('popup'), button(page, 'Save').click()]);
+		await Promise.all([page.waitForEvent('load'), button(next, 'Other').click()]);
+		await page.waitForFunction(() => window.ask);
+		assert.deepEqual(posted(), []);
+	}, [other]);
+});
+
+test('who closes the pop-up in which to confirm is answered what the rule asks for', async () => {
+	const mine = wallet();
+	await play(mine, async (page) => {
+		await page.route('**/vault', (route) => route.fulfill({
+			status: 401, contentType: 'application/problem+json', body: '{"code":"step_up_required","with":["wallet"],"within":1}',
+		}));
+		const asked = page.evaluate(() => window.ask('/vault').then(({ status, body }) => [status, body.code]));
+		const popUp = await page.waitForEvent('popup');
+		await popUp.getByRole('heading', { level: 1 }).waitFor();
+		await popUp.close();
+		assert.deepEqual(await asked, [401, 'step_up_required']);
+	});
+});
+
+test('an application with an opener policy of its own, to which the pop-up looks closed, waits for it', async () => {
+	const mine = wallet();
+	await play(mine, async (page) => {
+		await page.evaluate(() => {
+			const later = window.setTimeout;
+			window.setTimeout = (look, after, popUp, ...more) => later(() => {
+				look(popUp, ...more);
+				window.looked ||= popUp?.closed;
+			}, after);
+		});
+		const popUp = await work(page);
+		await page.waitForFunction(() => window.looked);
+		assert.equal(await page.getByRole('status').textContent(), '');
+		await button(popUp, mine.name).click();
+		await page.getByText(mine.account.address).waitFor();
+	}, [], { 'Cross-Origin-Opener-Policy': 'same-origin' });
+});
+
+test('a request that is aborted waits no longer, and is not repeated; others wait on', async () => {
+	const mine = wallet();
+	await play(mine, async (page) => {
+		await endSession(page);
+		gate.seen.length = 0;
+		const asked = page.evaluate(() => {
+			window.hurry = new AbortController();
+			const row = (which, options) => window.ask(`/rows/${which}`, options).then(({ status }) => status, ({ name }) => name);
+			return Promise.all([row('aborted', { signal: window.hurry.signal }).then((how) => { window.how = how; return how; }), row('patient')]);
+		});
+		const popUp = await page.waitForEvent('popup');
+		await button(popUp, mine.name).waitFor();
+		await page.evaluate(() => { window.hurry.abort(); });
+		await page.waitForFunction(() => window.how === 'AbortError');
+		await button(popUp, mine.name).click();
+		assert.deepEqual(await asked, ['AbortError', 200]);
+		assert.deepEqual(gate.seen.map(({ url }) => url), ['/rows/patient']);
+	});
 });
 
 test('a rule that asks for a fresh sign-in is met in the pop-up', async () => {
