@@ -20,6 +20,7 @@ const (
 	MailMethodAdded     MailKind = "method_added"     // Method and Label tell which
 	MailMethodRemoved   MailKind = "method_removed"
 	MailRecovery        MailKind = "recovery"       // somebody made a link for the user to add a way to sign in, good until Until
+	MailTokenCreated    MailKind = "token_created"  // a personal access token was made: Label is its name, Until its end
 	MailDisabled        MailKind = "disabled"       // an administrator disabled the account
 	MailSessionsEnded   MailKind = "sessions_ended" // an administrator ended one or all sessions of the account
 	// MailDecoy is never sent. It is written where there is nobody to write to, so that whoever asked sees the same work.
@@ -38,9 +39,9 @@ type Mail struct {
 	Client    string    // the address of the client that caused it
 	UserAgent string    // what that client says it is; cut short
 	Method    Method    // of MailMethodAdded and MailMethodRemoved
-	Label     string    // its name, or what else tells it
+	Label     string    // its name, or what else tells it; of MailTokenCreated too
 	Email     string    // the new address, of MailEmailChanged
-	Until     time.Time // of MailSuspended
+	Until     time.Time // of MailSuspended, MailRecovery and MailTokenCreated, where zero is never
 }
 
 // SealedMail is a mail in the outbox. What it says can be read by who has the signing keys, and goes with the sending.

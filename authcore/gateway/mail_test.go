@@ -226,6 +226,34 @@ func TestMailsToOneAddressAreLimited(t *testing.T) {
 	}
 }
 
+// Who comes to a session that was left open makes a token, which outlives it: the owner hears of it, and hears of it if and
+// only if it was made.
+func TestOwnerIsToldOfATokenMade(t *testing.T) {
+	h := build(t, passwordsOn)
+	v := h.person(alice, alicesPassword)
+	h.mails()
+	h.faults.breakDown("AddMail")
+	h.do("POST", "tokens", `{"name":"script"}`, v.bearer()...).refused(503, "unavailable")
+	h.faults.repair()
+	if all, err := h.realm.Tokens(t.Context(), v.User.ID); err != nil || len(all) != 0 {
+		t.Errorf("made without a word: %+v, %v", all, err)
+	}
+	h.do("POST", "tokens", `{"name":"script","paths":[]}`, v.bearer()...).refused(400, "invalid_token")
+	if mails := h.mails(); len(mails) != 0 {
+		t.Errorf("told of what was not made: %+v", mails)
+	}
+	made := h.newToken(append(v.bearer(), "User-Agent", "Browser/1.0\u202e <b>"), `,"expires_in":3600`)
+	m := h.mail(authcore.MailTokenCreated, alice)
+	if m.Label != "script" || !m.Until.Equal(h.now.Add(time.Hour)) || m.Origin != home || m.Client != "192.0.2.1" || m.UserAgent != "Browser/1.0 <b>" ||
+		!m.Time.Equal(h.now) || m.Link != "" || strings.Contains(fmt.Sprint(m), made.Token) {
+		t.Errorf("%+v", m)
+	}
+	h.newToken(v.bearer(), "")
+	if m := h.mail(authcore.MailTokenCreated, alice); !m.Until.IsZero() {
+		t.Errorf("good for ever: %+v", m)
+	}
+}
+
 // Whoever takes an account over adds a way in, or removes the owner's: the owner hears of it, and hears of it if and only
 // if it happened.
 func TestOwnerIsToldOfSignInMethods(t *testing.T) {

@@ -95,13 +95,14 @@ func (g *Gateway) createToken(w http.ResponseWriter, r *http.Request, v *visitor
 		return in.err
 	}
 	ctx := r.Context()
-	if _, err := g.realm.freshUser(ctx, v.identity); err != nil {
+	owner, err := g.realm.freshUser(ctx, v.identity)
+	if err != nil {
 		return err
 	}
 	if noPaths {
 		return errInvalidToken.because(errors.New("gateway: token: paths are named, and there are none"))
 	}
-	t, text, err := g.realm.createToken(ctx, g.trace(r, v), v.identity.SessionID, t, lasts)
+	t, text, err := g.realm.createToken(ctx, g.trace(r, v), v.identity.SessionID, owner, t, lasts)
 	if err != nil {
 		return err
 	}
@@ -121,9 +122,9 @@ func (g *Gateway) deleteToken(w http.ResponseWriter, r *http.Request, v *visitor
 	return done(w, g.realm.DeleteToken(ctx, g.trace(r, v), v.subject(), r.PathValue("name")))
 }
 
-// createToken makes a token for the user of a session, good for as long as it says; zero: for ever. It answers what is shown
-// this once.
-func (r *Realm) createToken(ctx context.Context, by authcore.Trace, sessionID string, t authcore.PersonalAccessToken, lasts time.Duration) (authcore.PersonalAccessToken, string, error) {
+// createToken makes a token for its owner, the user of a session, good for as long as it says; zero: for ever. It answers what
+// is shown this once. The owner is told by mail: a token outlives the session through which somebody else may have made it.
+func (r *Realm) createToken(ctx context.Context, by authcore.Trace, sessionID string, owner authcore.User, t authcore.PersonalAccessToken, lasts time.Duration) (authcore.PersonalAccessToken, string, error) {
 	invalid := func(why string) (authcore.PersonalAccessToken, string, error) {
 		return t, "", errInvalidToken.because(fmt.Errorf("gateway: token: %s", why))
 	}
@@ -169,11 +170,18 @@ func (r *Realm) createToken(ctx context.Context, by authcore.Trace, sessionID st
 	if lasts > 0 {
 		t.Expires = now.Add(lasts)
 	}
+	tell, err := r.told(ctx, owner, authcore.Mail{Kind: authcore.MailTokenCreated, Label: t.Name, Until: t.Expires}, by)
+	if err != nil {
+		return t, "", err
+	}
 	err = r.Stores.Transactions.Transact(ctx, func(s authcore.Stores) error {
 		if err := s.PersonalAccessTokens.CreatePersonalAccessToken(ctx, t); err != nil {
 			return err
 		}
-		return r.note(ctx, s, authcore.EventTokenCreated, "", t.UserID, by, t.Name)
+		if err := r.note(ctx, s, authcore.EventTokenCreated, "", t.UserID, by, t.Name); err != nil {
+			return err
+		}
+		return tell(s)
 	})
 	return t, text, err
 }

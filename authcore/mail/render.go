@@ -31,9 +31,9 @@ type Data struct {
 	Client  string    // address of the client that caused it; may be empty
 	Device  string    // what that client seems to be, "Firefox on Linux"; empty where it cannot be told
 	Method  authcore.Method
-	Label   string // name of the credential; may be empty
-	Email   string // the new address
-	Until   time.Time
+	Label   string    // name of the credential or token; may be empty
+	Email   string    // the new address
+	Until   time.Time // zero: for ever
 }
 
 // The longest that texts are shown, in characters.

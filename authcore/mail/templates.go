@@ -27,7 +27,7 @@ const maxTemplate = 256 << 10
 var kinds = []authcore.MailKind{
 	authcore.MailConfirm, authcore.MailRegistered, authcore.MailReset, authcore.MailNoPassword, authcore.MailSuspended,
 	authcore.MailPasswordChanged, authcore.MailConfirmEmail, authcore.MailEmailChanged, authcore.MailMethodAdded,
-	authcore.MailMethodRemoved, authcore.MailRecovery, authcore.MailDisabled, authcore.MailSessionsEnded,
+	authcore.MailMethodRemoved, authcore.MailTokenCreated, authcore.MailRecovery, authcore.MailDisabled, authcore.MailSessionsEnded,
 }
 
 // linked are the kinds that are of no use without their link.

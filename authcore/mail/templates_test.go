@@ -35,6 +35,8 @@ func testMail(kind authcore.MailKind) authcore.Mail {
 		m.Email = "alice@example.org"
 	case authcore.MailMethodAdded, authcore.MailMethodRemoved:
 		m.Method, m.Label = authcore.Passkey, "Laptop & Handy <2>"
+	case authcore.MailTokenCreated:
+		m.Label, m.Until = "Calendar & <phone>", testNow.Add(90*24*time.Hour)
 	}
 	return m
 }
@@ -202,4 +204,22 @@ func TestLoadTemplates(t *testing.T) {
 			t.Errorf("the kinds that are not there must be the built-in ones: %v", err)
 		}
 	})
+}
+
+// Whoever writes words of their own finds in the README which there are.
+func TestReadmeNamesEveryKind(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, found := strings.Cut(string(readme), "`<kind>.html` for any of")
+	list, _, ended := strings.Cut(list, ";")
+	if !found || !ended {
+		t.Fatal("the README does not list them")
+	}
+	for _, kind := range kinds {
+		if !strings.Contains(list, "`"+string(kind)+"`") {
+			t.Errorf("%s is not in the README", kind)
+		}
+	}
 }
