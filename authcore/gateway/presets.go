@@ -94,6 +94,19 @@ var presets = map[string]preset{
 // Presets answers the names that Site.Preset may have.
 func Presets() []string { return slices.Sorted(maps.Keys(presets)) }
 
+// PresetHeaders answers the names of the headers that a preset sends, the default ones where name is empty; nil where there
+// is no such preset.
+func PresetHeaders(name string) []string {
+	if name == "" {
+		name = defaultPreset
+	}
+	var names []string
+	for _, h := range presets[name].headers {
+		names = append(names, h.Name)
+	}
+	return names
+}
+
 // preset answers the headers that stand in the configuration by one name, or by none.
 func (s Site) preset() (preset, error) {
 	switch {

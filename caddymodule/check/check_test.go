@@ -147,12 +147,65 @@ func TestConfiguration(t *testing.T) {
 		{"errors that hand out the file", "app.example.com {\n\tauthgate\n\tfile_server\n\thandle_errors {\n\t\tfile_server\n\t}\n}", []string{"error errors_served :5"}},
 		{"pages of errors", "app.example.com {\n\tauthgate\n\tfile_server\n\thandle_errors {\n\t\trewrite * /{err.status_code}.html\n\t\tfile_server\n\t}\n}", nil},
 		{"pages of errors of the backend", "app.example.com {\n\tauthgate\n\treverse_proxy :3000\n\thandle_errors {\n\t\trewrite * /error\n\t\treverse_proxy :3000\n\t}\n}", []string{"warning errors_forged :6"}},
+		{"pages of errors of the backend, which reads no identity", "app.example.com {\n\tauthgate {\n\t\theaders off\n\t}\n\treverse_proxy :3000\n\thandle_errors {\n\t\trewrite * /error\n\t\treverse_proxy :3000\n\t}\n}", nil},
 		{"pages of errors of another backend", "app.example.com {\n\tauthgate\n\treverse_proxy :3000\n\thandle_errors {\n\t\trewrite * /error\n\t\treverse_proxy :3001\n\t}\n}", nil},
 
 		{"identity as the client says", "app.example.com {\n\tauthgate\n\trequest_header Remote-User {http.request.header.X-User}\n\treverse_proxy :3000\n}", []string{"error identity_from_client :3"}},
 		{"identity as the client says, in the proxy", "app.example.com {\n\tauthgate {\n\t\theader X-Who {username}\n\t}\n\treverse_proxy :3000 {\n\t\theader_up X-Who {header.X-User}\n\t}\n}", []string{
 			"error identity_from_client :5",
 		}},
+		// The backend of a preset believes other names, in any spelling.
+		{"identity of a preset as the client says", "app.example.com {\n\tauthgate {\n\t\theaders grafana\n\t}\n\treverse_proxy :3000 {\n\t\theader_up X_WebAuth_User {header.X-User}\n\t}\n}", []string{
+			"error identity_from_client :5",
+		}},
+		{"one identity for everybody", "app.example.com {\n\tauthgate {\n\t\theaders grafana\n\t}\n\treverse_proxy :3000 {\n\t\theader_up X-WEBAUTH-USER admin\n\t}\n}", []string{
+			"warning identity_overwritten :5",
+		}},
+		{"one identity for everybody, added", "app.example.com {\n\tauthgate\n\treverse_proxy :3000 {\n\t\theader_up +Remote-User admin\n\t}\n}", []string{"warning identity_overwritten :3"}},
+		{"what authgate says, once more", "app.example.com {\n\tauthgate\n\treverse_proxy :3000 {\n\t\theader_up Remote-User {http.auth.user.id}\n\t}\n}", nil},
+		{"a header that the chosen preset does not have", "app.example.com {\n\tauthgate {\n\t\theaders grafana\n\t}\n\treverse_proxy :3000 {\n\t\theader_up Remote-User guest\n\t\theader_up -Remote-Name\n\t}\n}", nil},
+		{"a header of a preset deleted", "app.example.com {\n\tauthgate {\n\t\theaders authentik\n\t}\n\treverse_proxy :3000 {\n\t\theader_up -X-Authentik-U*\n\t}\n}", []string{"warning identity_deleted :5"}},
+		{"a header deleted that was asked for", "app.example.com {\n\tauthgate {\n\t\theader X-Who {username}\n\t}\n\trequest_header -x-who\n\treverse_proxy :3000\n}", []string{"warning identity_deleted :5"}},
+		{"a default header deleted", "app.example.com {\n\tauthgate\n\treverse_proxy :3000 {\n\t\theader_up -Remote-Email\n\t}\n}", []string{"note identity_deleted :3"}},
+		{"default headers deleted that are off", "app.example.com {\n\tauthgate {\n\t\theaders off\n\t}\n\treverse_proxy :3000 {\n\t\theader_up -Remote-*\n\t}\n}", nil},
+		{"headers deleted before the gate", "app.example.com {\n\troute {\n\t\trequest_header -Remote-*\n\t\tauthgate\n\t\treverse_proxy :3000\n\t}\n}", nil},
+
+		{"a sign-in at another site", "app.example.com {\n\tauthgate\n\treverse_proxy :3000\n}\nshop.example.org {\n\tauthgate {\n\t\tsign_in_at https://APP.example.com:443\n\t}\n\treverse_proxy :3001\n}", nil},
+		{"a sign-in at no site", "app.example.com {\n\tauthgate\n\treverse_proxy :3000\n}\nshop.example.org {\n\tauthgate {\n\t\tsign_in_at https://login.example.com\n\t}\n\treverse_proxy :3001\n}", []string{
+			"error sign_in_at_unknown :7",
+		}},
+		{"a sign-in at a site without authgate", "app.example.com {\n\tauthgate\n\treverse_proxy :3000\n}\nlogin.example.com {\n\trespond hi\n}\nshop.example.org {\n\tauthgate {\n\t\tsign_in_at https://login.example.com\n\t}\n\treverse_proxy :3001\n}", []string{
+			"error sign_in_at_unknown :10",
+		}},
+		{"a sign-in at a site that has none of its own", "app.example.com {\n\tauthgate\n\treverse_proxy :3000\n}\nb.example.net {\n\tauthgate {\n\t\tsign_in_at https://app.example.com\n\t}\n\treverse_proxy :3002\n}\nshop.example.org {\n\tauthgate {\n\t\tsign_in_at https://b.example.net\n\t}\n\treverse_proxy :3001\n}", []string{
+			"error sign_in_at_away :13",
+		}},
+
+		// Caddy leaves Authorization and Cookie out of logs, and not X-API-Key, in which personal access tokens come.
+		{"a log with tokens", "app.example.com {\n\tlog\n\tauthgate\n\treverse_proxy :3000\n}", []string{"warning token_logged :2"}},
+		{"a log with tokens, of a site without a host", ":8080 {\n\tlog\n\tauthgate {\n\t\torigin http://localhost:8080\n\t}\n\treverse_proxy :3000\n}", []string{"warning token_logged :2"}},
+		{"a log without them", "app.example.com {\n\tlog {\n\t\tformat filter {\n\t\t\trequest>headers>X-Api-Key delete\n\t\t}\n\t}\n\tauthgate\n\treverse_proxy :3000\n}", nil},
+		{"a log without headers", "app.example.com {\n\tlog {\n\t\tformat append {\n\t\t\tregion eu\n\t\t\twrap filter {\n\t\t\t\trequest>headers delete\n\t\t\t\twrap json\n\t\t\t}\n\t\t}\n\t}\n\tauthgate\n\treverse_proxy :3000\n}", nil},
+		{"a log with a digest of them", "app.example.com {\n\tlog {\n\t\tformat filter {\n\t\t\trequest>headers>X-Api-Key hash\n\t\t}\n\t}\n\tauthgate\n\treverse_proxy :3000\n}", nil},
+		{"a log with them by another name", "app.example.com {\n\tlog {\n\t\tformat filter {\n\t\t\trequest>headers>X-Api-Key rename key\n\t\t}\n\t}\n\tauthgate\n\treverse_proxy :3000\n}", []string{"warning token_logged :2"}},
+		{"a filter in another spelling", "app.example.com {\n\tlog {\n\t\tformat filter {\n\t\t\trequest>headers>X-API-Key delete\n\t\t}\n\t}\n\tauthgate\n\treverse_proxy :3000\n}", []string{"warning token_logged :2"}},
+		{"a filter for all logs", "{\n\tlog {\n\t\tformat filter {\n\t\t\trequest>headers>X-Api-Key delete\n\t\t}\n\t}\n}\napp.example.com {\n\tlog\n\tauthgate\n\treverse_proxy :3000\n}", nil},
+		{"a filter for all logs but one", "{\n\tlog {\n\t\tformat filter {\n\t\t\trequest>headers>X-Api-Key delete\n\t\t}\n\t}\n}\napp.example.com {\n\tlog {\n\t\toutput file /tmp/access.log\n\t}\n\tauthgate\n\treverse_proxy :3000\n}", []string{
+			"warning token_logged :9",
+		}},
+		{"the log of another site", "a.example.com {\n\tlog\n\trespond ok\n}\nb.example.com {\n\tauthgate\n\treverse_proxy :3000\n}", nil},
+		{"the log of every host below a wildcard", "*.example.com {\n\tlog\n\tauthgate {\n\t\torigin https://www.example.com\n\t}\n\treverse_proxy :3000\n}", []string{"warning token_logged :2"}},
+		{"a log that nobody keeps", "app.example.com {\n\tlog {\n\t\toutput discard\n\t}\n\tauthgate\n\treverse_proxy :3000\n}", nil},
+		{"a log of nothing", "app.example.com {\n\tlog\n\tlog_skip\n\tauthgate\n\treverse_proxy :3000\n}", nil},
+		{"a log of some", "app.example.com {\n\tlog\n\tlog_skip /health\n\tauthgate\n\treverse_proxy :3000\n}", []string{"warning token_logged :2"}},
+		{"two gates of one site with a log", "app.example.com {\n\tlog\n\thandle /a/* {\n\t\tauthgate {\n\t\t\tpath /a/auth\n\t\t}\n\t\treverse_proxy :3000\n\t}\n\thandle {\n\t\tauthgate\n\t\treverse_proxy :3000\n\t}\n}", []string{
+			"warning token_logged :2",
+		}},
+		{"a log with credentials", "{\n\tservers {\n\t\tlog_credentials\n\t}\n}\napp.example.com {\n\tlog {\n\t\tformat filter {\n\t\t\trequest>headers>X-Api-Key delete\n\t\t}\n\t}\n\tauthgate\n\treverse_proxy :3000\n}", []string{
+			"warning credentials_logged :3",
+		}},
+		{"a log with credentials that leaves them out", "{\n\tservers {\n\t\tlog_credentials\n\t}\n}\napp.example.com {\n\tlog {\n\t\tformat filter {\n\t\t\trequest>headers delete\n\t\t\tresp_headers>Set-Cookie delete\n\t\t}\n\t}\n\tauthgate\n\treverse_proxy :3000\n}", nil},
+
 		{"a path that changes behind rules", "app.example.com {\n\tauthgate {\n\t\tdeny /internal/*\n\t}\n\thandle_path /app/* {\n\t\treverse_proxy :3000\n\t}\n}", []string{"note rewritten_behind"}},
 
 		{"roles that nobody has", "{\n\tauthgate {\n\t\tgrant editor a@example.com\n\t\tgrant idle b@example.com\n\t}\n}\napp.example.com {\n\tauthgate {\n\t\tallow role editor /e\n\t\tallow role ghost editor /g\n\t\tallow role ghost /h\n\t}\n\treverse_proxy :3000\n}", []string{

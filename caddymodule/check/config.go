@@ -13,7 +13,8 @@ type config struct {
 		Disabled bool   `json:"disabled"`
 		Listen   string `json:"listen"`
 	} `json:"admin"`
-	Apps struct {
+	Logging logging `json:"logging"`
+	Apps    struct {
 		HTTP struct {
 			HTTPPort int               `json:"http_port"`
 			Servers  map[string]server `json:"servers"`
@@ -37,6 +38,7 @@ type server struct {
 	HTTPS struct {
 		Disabled bool `json:"disable"`
 	} `json:"automatic_https"`
+	Logs *accessLogs `json:"logs"`
 }
 
 type route struct {
@@ -103,14 +105,19 @@ type gateConfig struct {
 	Path         string   `json:"path"`
 	Methods      []string `json:"methods"`
 	CookieDomain string   `json:"cookie_domain"`
+	SignInAt     string   `json:"sign_in_at"`
 	Rules        []struct {
 		Source string   `json:"source"`
 		Roles  []string `json:"roles"`
 		From   []string `json:"from"`
 	} `json:"rules"`
-	Headers []struct {
-		Name string `json:"name"`
-	} `json:"headers"`
+	Headers          []gateHeader `json:"headers"`
+	Preset           string       `json:"header_preset"`
+	NoDefaultHeaders bool         `json:"no_default_headers"`
+}
+
+type gateHeader struct {
+	Name string `json:"name"`
 }
 
 func (c gateConfig) mount() string {

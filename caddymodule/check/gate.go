@@ -30,6 +30,8 @@ func (w *walk) judgeGate(g event) {
 	w.mount(g)
 	w.hosts(g)
 	w.behindProxy(g)
+	w.home(g)
+	w.logged(g)
 	if !slices.ContainsFunc(w.events[g.order:], func(e event) bool {
 		return e.kind != gates && !e.inErrors && e.server == g.server && !exclusive(g.way, e.way) && (e.ends || e.foreign)
 	}) && w.config.Apps.HTTP.Servers[g.server].Trusted == nil {
@@ -128,38 +130,7 @@ func (w *walk) behind(e event) {
 	}
 	passed := w.before(e, gates)
 	g := passed[len(passed)-1]
-	names := []string{
-		"Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups", "X-Authgate-Subject", "X-Authgate-Wallet", "X-Authgate-Methods", "X-Authgate-Assertion",
-	}
-	for _, h := range g.gate.Headers {
-		names = append(names, h.Name)
-	}
-	changes := append(w.before(e, headers), e)
-	for _, change := range changes {
-		if change.order < g.order {
-			continue
-		}
-		var ops struct {
-			Request struct {
-				Set, Add map[string][]string
-			} `json:"request"`
-		}
-		if change.order == e.order {
-			change.h.into("headers", &ops)
-		} else {
-			change.h.into("request", &ops.Request)
-		}
-		for _, list := range []map[string][]string{ops.Request.Set, ops.Request.Add} {
-			for _, name := range slices.Sorted(maps.Keys(list)) {
-				text := strings.Join(list[name], " ")
-				if slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) }) &&
-					(strings.Contains(text, "{http.request.") || strings.Contains(text, "{http.vars.")) {
-					w.find(Error, "identity_from_client", change, fmt.Sprintf("%s is set behind authgate to what the client says (%s): anybody is whoever they write", name, text),
-						"take that out; authgate sets it")
-				}
-			}
-		}
-	}
+	w.identity(e, g)
 	if len(g.gate.Rules) == 0 {
 		return
 	}

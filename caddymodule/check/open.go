@@ -193,9 +193,13 @@ func (w *walk) inErrorRoutes(e event, guarded map[string]event) {
 		w.find(Warning, "errors_proxied", e, called(e)+" in handle_errors gets requests that no rule has judged, with whatever identity headers the client writes",
 			"write a rewrite to a page of errors before it, or files instead of a backend")
 	case proxy:
-		if dial, _, ok := shared(e, guarded); ok {
+		dial, behind, ok := shared(e, guarded)
+		if !ok {
+			return
+		}
+		if names := w.before(behind, gates)[0].gate.stripped(); len(names) > 0 {
 			w.find(Warning, "errors_forged", e, fmt.Sprintf("%s gets errors from before authgate, too, with whatever identity headers the client has written", dial),
-				"write request_header -Remote-* and -X-Authgate-* before it, or files instead of a backend")
+				"write before it: "+strings.Join(names, ", ")+"; or files instead of a backend")
 		}
 	}
 }

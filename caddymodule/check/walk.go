@@ -31,6 +31,7 @@ const (
 	guards               // lets in whom another mechanism knows: basic_auth, forward_auth
 	rewrites             // changes what is asked for
 	headers              // changes headers
+	notes                // says what is logged
 )
 
 // walk collects what handlers there are, and what there is to say about them.
@@ -88,7 +89,7 @@ func (w *walk) handlers(list []handler, by way, at string) {
 
 // quiet are the handlers of standard modules that hand on what they get, or answer with nothing of the site's.
 var quiet = []string{
-	"encode", "vars", "map", "templates", "request_body", "log_append", "tracing", "push", "acme_server", "copy_response_headers",
+	"encode", "map", "templates", "request_body", "log_append", "tracing", "push", "acme_server", "copy_response_headers",
 	"copy_response", "timeouts",
 }
 
@@ -99,7 +100,8 @@ func (w *walk) handler(h handler, by way, at string) {
 		e.kind = gates
 		for member, v := range map[string]any{
 			"origin": &e.gate.Origin, "path": &e.gate.Path, "methods": &e.gate.Methods, "cookie_domain": &e.gate.CookieDomain,
-			"rules": &e.gate.Rules, "headers": &e.gate.Headers,
+			"sign_in_at": &e.gate.SignInAt, "rules": &e.gate.Rules, "headers": &e.gate.Headers, "header_preset": &e.gate.Preset,
+			"no_default_headers": &e.gate.NoDefaultHeaders,
 		} {
 			h.into(member, v)
 		}
@@ -133,6 +135,8 @@ func (w *walk) handler(h handler, by way, at string) {
 		e.kind = rewrites
 	case name == "headers":
 		e.kind = headers
+	case name == "vars":
+		e.kind = notes
 	case slices.Contains(quiet, name):
 		return
 	default:
