@@ -86,6 +86,7 @@ func (o *office) changesOfAdministrators() [][3]string {
 		{"POST", user + "/disable", ""},
 		{"POST", user + "/unlock", ""},
 		{"DELETE", user + "/sessions", ""},
+		{"DELETE", user + "/tokens/" + o.newToken(o.asOther, "").ID, ""},
 		{"DELETE", user + "/credentials/" + credentials[0].ID, ""},
 		{"DELETE", user, ""},
 	}

@@ -27,6 +27,7 @@ func (g *Gateway) adminUserRoutes() map[string]route {
 		"admin/users/*/unlock":        {post: g.administered(true, g.unlockUser)},
 		"admin/users/*/sessions":      {delete: g.administered(true, g.endSessionsOf)},
 		"admin/users/*/sessions/*":    {delete: g.administered(true, g.endSessionOf)},
+		"admin/users/*/tokens/*":      {delete: g.administered(true, g.deleteTokenOf)},
 		"admin/users/*/credentials/*": {delete: g.administered(true, g.removeCredentialOf)},
 	}
 }
@@ -63,6 +64,7 @@ type shownUserView struct {
 	ChainRoles     []chainRoleView  `json:"chain_roles"` // had at this moment by what is on chains
 	Credentials    []credentialView `json:"credentials"`
 	Sessions       []openView       `json:"sessions"`
+	Tokens         []tokenView      `json:"tokens"`
 	SuspendedUntil string           `json:"suspended_until,omitempty"` // of password sign-in; absent: it is not
 }
 
@@ -178,6 +180,9 @@ func (g *Gateway) showUser(w http.ResponseWriter, r *http.Request, v *visitor) e
 	if view.Sessions, err = g.openSessions(ctx, u.ID, v.identity.SessionID); err != nil {
 		return err
 	}
+	if view.Tokens, err = g.tokensOf(ctx, u.ID); err != nil {
+		return err
+	}
 	until, err := g.realm.Suspended(ctx, u.ID)
 	if err != nil {
 		return err
@@ -257,6 +262,11 @@ func (g *Gateway) endSessionsOf(w http.ResponseWriter, r *http.Request, v *visit
 // endSessionOf is DELETE admin/users/{id}/sessions/{id}.
 func (g *Gateway) endSessionOf(w http.ResponseWriter, r *http.Request, v *visitor) error {
 	return done(w, noSession(g.realm.EndSession(r.Context(), g.trace(r, v), r.PathValue("of"), r.PathValue("name"))))
+}
+
+// deleteTokenOf is DELETE admin/users/{id}/tokens/{id}.
+func (g *Gateway) deleteTokenOf(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	return done(w, g.realm.DeleteToken(r.Context(), g.trace(r, v), r.PathValue("of"), r.PathValue("name")))
 }
 
 // removeCredentialOf is DELETE admin/users/{id}/credentials/{id}.

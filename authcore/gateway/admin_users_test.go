@@ -83,6 +83,7 @@ var administration = []struct{ method, sub, body string }{
 	{"POST", "admin/users/OTHER/unlock", ""},
 	{"DELETE", "admin/users/OTHER/sessions", ""},
 	{"DELETE", "admin/users/OTHER/sessions/x", ""},
+	{"DELETE", "admin/users/OTHER/tokens/x", ""},
 	{"DELETE", "admin/users/OTHER/credentials/x", ""},
 }
 
@@ -290,7 +291,7 @@ func TestUserIsShown(t *testing.T) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	if got := strings.Join(names, " "); got != "chain_roles created credentials disabled email granted id last_seen methods name roles sessions username" {
+	if got := strings.Join(names, " "); got != "chain_roles created credentials disabled email granted id last_seen methods name roles sessions tokens username" {
 		t.Error(got)
 	}
 	for _, id := range []string{"nobody", "%00", "..%2F", "*", strings.Repeat("x", 1000)} {
@@ -397,6 +398,38 @@ func TestUserIsDeletedWithTheirData(t *testing.T) {
 	}
 	if again := o.signInTokens(o.other); again.User.ID == o.otherID || again.User.Username == o.other.address() {
 		t.Errorf("the new account is %+v", again.User)
+	}
+}
+
+// Administrators see what tokens somebody has, what each may do and when it was used, and never the token itself; one that
+// is deleted counts nowhere any more. Under the id of another user none is to be reached.
+func TestTokensOfAUserAreSeenAndDeleted(t *testing.T) {
+	o := openOffice(t)
+	third := o.signInTokens(newSigner(3))
+	token := o.newToken(third.bearer(), `,"expires_in":3600,"roles":[],"paths":["/reports/*"]`)
+	o.reach("/reports", "Authorization", "Bearer "+token.Token)
+	var shown struct{ User shownUserView }
+	a := o.do("GET", "admin/users/"+third.User.ID, "", o.asBoss...).ok(&shown)
+	if strings.Contains(a.Body.String(), "agp_") || len(shown.User.Tokens) != 1 {
+		t.Fatal(a.Body)
+	}
+	got := shown.User.Tokens[0]
+	if got.ID != token.ID || got.Name != "script" || got.Expires != timestamp(o.now.Add(time.Hour)) || got.LastUsed == "" || len(got.Roles) != 0 || !slices.Equal(got.Paths, []string{"/reports/*"}) {
+		t.Errorf("%+v", got)
+	}
+	o.do("DELETE", "admin/users/"+o.otherID+"/tokens/"+token.ID, "", o.asBoss...).refused(404, "token_not_found")
+	o.do("DELETE", "admin/users/"+third.User.ID+"/tokens/nothing", "", o.asBoss...).refused(404, "token_not_found")
+	if code, _ := o.reach("/reports", "Authorization", "Bearer "+token.Token); code != 418 {
+		t.Errorf("answered %d", code)
+	}
+	o.do("DELETE", "admin/users/"+third.User.ID+"/tokens/"+token.ID, "", o.asBoss...).done()
+	o.wrote(third.User.ID, "token_deleted administrator by "+o.bossID)
+	if code, _ := o.reach("/reports", "Authorization", "Bearer "+token.Token); code != 401 {
+		t.Errorf("answered %d", code)
+	}
+	o.do("GET", "admin/users/"+third.User.ID, "", o.asBoss...).ok(&shown)
+	if len(shown.User.Tokens) != 0 {
+		t.Errorf("%+v", shown.User.Tokens)
 	}
 }
 

@@ -67,17 +67,23 @@ func (g *Gateway) listTokens(w http.ResponseWriter, r *http.Request, v *visitor)
 	if _, err := g.realm.presentUser(ctx, v.identity); err != nil {
 		return err
 	}
-	all, err := g.realm.Tokens(ctx, v.subject())
+	views, err := g.tokensOf(ctx, v.subject())
 	if err != nil {
 		return err
-	}
-	views := []tokenView{}
-	for _, t := range all {
-		views = append(views, viewToken(t))
 	}
 	return writeJSON(w, r, struct {
 		Tokens []tokenView `json:"tokens"`
 	}{views})
+}
+
+// tokensOf answers the personal access tokens of a user as routes tell them.
+func (g *Gateway) tokensOf(ctx context.Context, userID string) ([]tokenView, error) {
+	all, err := g.realm.Tokens(ctx, userID)
+	views := []tokenView{}
+	for _, t := range all {
+		views = append(views, viewToken(t))
+	}
+	return views, err
 }
 
 // createToken is POST tokens.

@@ -142,6 +142,44 @@ test('sessions are ended, also such as another administrator ended meanwhile', a
 	});
 });
 
+// Its name, roles and paths are what its owner says they are.
+test('tokens of a user are seen, and deleted with a fresh sign-in, by keyboard alone', async () => {
+	const owner = people[9];
+	await visit({ ...asBoss, wallets: [owner, boss] }, async (page) => {
+		await open(page, 'sign-in');
+		await enter(page, owner);
+		const made = await page.evaluate((name) => Promise.all([
+			{ name: 'Calendar of the phone', paths: ['/dav/*', '/calendars/*'], expires_in: 7776000 }, { name: 'Backups', roles: [] }, { name },
+		].map(async (token) => (await fetch('/auth/tokens', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(token) })).json())), evil);
+		await page.evaluate(({ token }) => fetch('/auth/session', { headers: { Authorization: `Bearer ${token}` }, credentials: 'omit' }), made[1]);
+		await page.context().clearCookies();
+		await administer(page, `admin/user?id=${owner.id}`);
+		const tokens = page.getByRole('region', { name: 'Access tokens' });
+		await tokens.getByText(evil, { exact: true }).waitFor();
+		const said = Object.fromEntries(await tokens.getByRole('listitem').evaluateAll((all) => all.map((li) => [li.querySelector('.name').textContent, [...li.querySelectorAll('small')].map((el) => el.textContent).join(' | ')])));
+		assert.match(said['Calendar of the phone'], /^with all roles of the user \| \S*\/dav\/\*\S* \S*\/calendars\/\*\S* \| added .* \| good until .* \| not used yet$/);
+		assert.match(said.Backups, /^without roles \| added .* \| good until it is deleted \| last used /);
+		assert.equal(await page.getByText('agp_').count(), 0);
+		await page.route('**/auth/admin/users/*/tokens/*', (r) => r.fulfill({
+			status: 401, headers: { 'content-type': 'application/problem+json' }, body: JSON.stringify({ status: 401, code: 'step_up_required' }),
+		}), { times: 1 });
+		const remove = button(page, `Remove ${evil}`);
+		for (let i = 0; i < 80 && !(await remove.evaluate((el) => el === document.activeElement)); i++) await page.keyboard.press('Tab');
+		await page.keyboard.press('Enter');
+		await dialog(page).getByText(`Whatever uses ${evil} will be locked out`).waitFor();
+		await button(page, 'Yes, do it').press('Enter');
+		await dialog(page).getByRole('button', { name: boss.name }).press('Enter');
+		await says(page, 'It is removed.');
+		assert.equal(await focused(page), 'Access tokens');
+		assert.ok(page.asked.includes('POST step-up/challenge/sign'));
+		assert.equal(await tokens.getByText(evil, { exact: true }).count(), 0);
+		await page.evaluate(({ user, token }) => fetch(`/auth/admin/users/${user}/tokens/${token}`, { method: 'DELETE' }), { user: owner.id, token: made[0].id });
+		await button(page, 'Remove Calendar of the phone').click();
+		await button(page, 'Yes, do it').click();
+		await says(page, 'somebody else was quicker');
+	});
+});
+
 test('roles of the configuration are shown as such', async () => {
 	await visit(asBoss, async (page) => {
 		await administer(page);

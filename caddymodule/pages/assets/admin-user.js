@@ -13,6 +13,7 @@ let user;
 const words = {
 	user_not_found: 'userGone',
 	session_not_found: 'itemGone',
+	token_not_found: 'itemGone',
 	credential_not_found: 'itemGone',
 	last_credential: 'lastWay',
 	last_administrator: 'lastAdministrator',
@@ -52,6 +53,7 @@ function deed(label, named, what, click) {
 
 const fill = (list, items) => $(list).replaceChildren(...(items.length ? items : [named(say('none'), 'li')]));
 const strong = (text) => make('bdi', { className: 'name', textContent: text });
+const upright = (path) => `\u2066${path}\u2069`; // from left to right in every language (LRI and PDI of Unicode)
 const date = (key, time) => (time ? `${say(key)} ${when(time).textContent}` : '');
 
 async function show() {
@@ -88,6 +90,15 @@ async function show() {
 		const title = s.user_agent || s.client_ip || s.id;
 		return item(strong(s.client_ip || s.id), [s.user_agent, date('lastUsed', s.last_seen), s.current && say('thisOne')], deed('end', 'endWhat', title, (button) => act(button, 'DELETE', `/sessions/${s.id}`, 'ended', undefined, $('#sessions-label'))));
 	}));
+	fill('[data-tokens]', user.tokens.map(({ id: token, name: title, created, expires, last_used: used, roles, paths = [] }) => item(strong(title), [
+		roles ? say(roles.length ? 'ofRoles' : 'noRoles', { roles: roles.join(', ') }) : say('allRoles'),
+		paths.map(upright).join(' '),
+		date('added', created),
+		expires ? date(Date.parse(expires) > Date.now() ? 'goodTo' : 'expired', expires) : say('noEnd'),
+		used ? date('lastUsed', used) : say('neverUsed'),
+	], deed('remove', 'removeWhat', title, async (button) => {
+		if (await really(say('tokenMeans', { what: title }))) act(button, 'DELETE', `/tokens/${token}`, 'removed', undefined, $('#tokens-label'));
+	}))));
 	$('[data-end-all]').hidden = !user.sessions.length;
 	$('[data-user]').hidden = false;
 }
