@@ -55,8 +55,14 @@ type AnswerView struct {
 	Others   int           `json:"further_readings,omitempty"`
 	With     []string      `json:"with,omitempty"`   // what step_up asks for
 	Within   string        `json:"within,omitempty"` // and how new it must be
-	User     *AskedView    `json:"user,omitempty"`
-	Words    []string      `json:"words"`
+	// SignIn is where a person is sent to sign in.
+	SignIn string `json:"sign_in,omitempty"`
+	// Preflight is the verdict on a CORS preflight that asks for the request.
+	Preflight string `json:"preflight,omitempty"`
+	// TokenRefused tells that a personal access token of who may, or may once that is confirmed, is refused.
+	TokenRefused bool       `json:"token_refused,omitempty"`
+	User         *AskedView `json:"user,omitempty"`
+	Words        []string   `json:"words"`
 }
 
 // ReadingView is a reading in JSON.
@@ -78,6 +84,7 @@ func (a Answer) View() AnswerView {
 	v := AnswerView{
 		Origin: a.Origin, Method: a.Method, Path: a.Path, Verdict: a.Verdict.String(), Route: a.Route, Status: a.Status, Code: a.Code,
 		Rule: a.Rule + 1, Source: a.Source, Text: a.Text, Reading: a.Reading, Others: a.Others, Words: a.Words,
+		SignIn: a.SignIn, Preflight: a.Preflight, TokenRefused: a.TokenRefused,
 	}
 	if a.Route != "" {
 		v.Verdict = "own_route"

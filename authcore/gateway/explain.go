@@ -37,10 +37,15 @@ type Answer struct {
 	Identity *authcore.Identity
 	// The judgement, where Route is empty.
 	policy.Explanation
-	Strict bool     // the rule asks the store at each request
-	Status int      // of the refusal, as programs get it; 0: it is passed on, or Route answers
-	Code   string   // of the refusal
-	Words  []string // all that in sentences
+	Strict bool   // the rule asks the store at each request
+	SignIn string // where a person is sent to sign in; empty: that is not the answer
+	// Preflight is what becomes of a CORS preflight that asks for this request; empty: there is none for it.
+	Preflight string
+	// TokenRefused tells that a personal access token is refused where its owner is not, or only has to confirm.
+	TokenRefused bool
+	Status       int      // of the refusal, as programs get it; 0: it is passed on, or Route answers
+	Code         string   // of the refusal
+	Words        []string // all that in sentences
 }
 
 var (
@@ -137,9 +142,8 @@ func (g *Gateway) explain(ctx context.Context, q Question) (Answer, error) {
 		a.refuse(refusal.Error, refusal.Detail)
 		return a, nil
 	}
-	a.Explanation = g.policy.Explain(policy.Request{
-		Method: a.Method, Path: a.Path, Client: q.Client, Identity: a.Identity, Now: g.realm.Now(),
-	})
+	asked := policy.Request{Method: a.Method, Path: a.Path, Client: q.Client, Identity: a.Identity, Now: g.realm.Now()}
+	a.Explanation = g.policy.Explain(asked)
 	a.Words = append(a.Words, a.Explanation.Words...)
 	a.Strict = a.Rule >= 0 && g.site.Rules[a.Rule].Strict
 	if a.Strict {
@@ -149,15 +153,74 @@ func (g *Gateway) explain(ctx context.Context, q Question) (Answer, error) {
 	case policy.Allow:
 		a.Words = append(a.Words, "The request is passed on.")
 	case policy.SignIn:
-		a.refuse(errSignedOut, "A page navigation is sent to sign in; anything else gets 401.")
+		a.SignIn = g.pageOf("sign-in")
+		a.refuse(errSignedOut, fmt.Sprintf("A page navigation is sent to sign in, at %s; anything else gets 401.", a.SignIn))
 	case policy.StepUp:
-		a.refuse(errStepUp, "It gets 401 step_up_required, in a browser with a page to confirm on.")
+		a.refuse(errStepUp, fmt.Sprintf("It gets 401 step_up_required, in a browser with a page to confirm on, at %s.", g.pageOf(confirmPage)))
 	case policy.BadPath:
 		a.refuse(errBadTarget, "It gets 400.")
 	default:
 		a.refuse(errForbidden, "It gets 403.")
 	}
+	g.explainToken(&a, asked)
+	g.explainPreflight(&a, asked)
 	return a, nil
+}
+
+// pageOf answers the address of a page about sign-in: here, or where this site has its own.
+func (g *Gateway) pageOf(name string) string {
+	if !g.away() {
+		return g.origin.text + g.site.Path + "/" + name
+	}
+	home, err := g.homeOf()
+	if err != nil {
+		return g.signInAt.text
+	}
+	return home.pageOf(name)
+}
+
+// explainToken tells where a personal access token is refused though its owner is not. Nobody signs in with one, so that it
+// meets no rule that asks how, or when, that was done.
+func (g *Gateway) explainToken(a *Answer, asked policy.Request) {
+	if !g.takesPersonal() {
+		return
+	}
+	asks := a.Rule >= 0 && (len(g.site.Rules[a.Rule].With) > 0 || g.site.Rules[a.Rule].Within > 0)
+	switch {
+	case asked.Identity == nil:
+		a.TokenRefused = asks && a.Verdict == policy.SignIn
+	case a.Verdict == policy.Allow || a.Verdict == policy.StepUp:
+		id := *asked.Identity
+		id.Token, id.Methods = true, nil
+		asked.Identity = &id
+		a.TokenRefused = g.policy.Judge(asked).Verdict != policy.Allow
+	}
+	if a.TokenRefused {
+		a.Words = append(a.Words, "A personal access token gets 403: nobody signs in with one, and the rule asks for evidence of that.")
+	}
+}
+
+// explainPreflight tells what becomes of the question that browsers ask before a page of another origin may make a request.
+func (g *Gateway) explainPreflight(a *Answer, asked policy.Request) {
+	if a.Method == http.MethodOptions || a.Verdict == policy.BadPath {
+		return
+	}
+	asked.Method, asked.Identity = http.MethodOptions, nil
+	d := g.policy.Judge(asked)
+	if d.Verdict != policy.Allow {
+		if preflight, passes := g.policy.JudgePreflight(asked, a.Method); passes {
+			d = preflight
+		}
+	}
+	a.Preflight = d.Verdict.String()
+	switch d.Verdict {
+	case policy.Allow:
+		a.Words = append(a.Words, "A CORS preflight for it is passed on, as from nobody.")
+	case policy.SignIn:
+		a.Words = append(a.Words, "A CORS preflight for it gets 401: browsers ask without credentials, and no rule with preflight lets the question through.")
+	default:
+		a.Words = append(a.Words, "A CORS preflight for it gets 403.")
+	}
 }
 
 // supposed answers who a question is about, and what there is to say of that.

@@ -43,8 +43,11 @@ type Explanation struct {
 	Reading         string        `json:"reading,omitempty"` // of the path, which decided
 	Readings        []Reading     `json:"readings,omitempty"`
 	FurtherReadings int           `json:"further_readings,omitempty"`
-	With            []string      `json:"with,omitempty"`   // what step_up asks for
-	Within          string        `json:"within,omitempty"` // and how new it must be
+	With            []string      `json:"with,omitempty"`          // what step_up asks for
+	Within          string        `json:"within,omitempty"`        // and how new it must be
+	SignIn          string        `json:"sign_in,omitempty"`       // where a person is sent to sign in
+	Preflight       string        `json:"preflight,omitempty"`     // the verdict on a CORS preflight that asks for the request
+	TokenRefused    bool          `json:"token_refused,omitempty"` // a personal access token of who may, or may once that is confirmed, is refused
 	User            *ExplainedFor `json:"user,omitempty"`
 	Words           []string      `json:"words"` // all that in sentences
 }
@@ -71,7 +74,8 @@ func explain(to *endpoint) *cobra.Command {
 		Long: `
 Says what becomes of a request under the rules of the running configuration:
 which rule decides, where it is written, under which reading of the path, and
-why. Nothing is requested.
+why; where a person is sent to sign in, and what a personal access token and a
+CORS preflight get. Nothing is requested.
 
 Where there is one site only, a path is enough for a URL. Without --user, nobody
 is signed in. --with says that the user has just signed in by that method, for
@@ -113,7 +117,10 @@ func writeExplanation(out io.Writer, e Explanation) {
 	if e.Status != 0 {
 		verdict += fmt.Sprintf(" (%d %s)", e.Status, e.Code)
 	}
-	user, rule, readings := "nobody who is signed in", "", ""
+	user, rule, readings, token := "nobody who is signed in", "", "", ""
+	if e.TokenRefused {
+		token = "forbidden (403)"
+	}
 	if e.User != nil {
 		user = plain(e.User.Username)
 		if len(e.User.Roles) > 0 {
@@ -139,6 +146,9 @@ func writeExplanation(out io.Writer, e Explanation) {
 		"rule", rule,
 		"reading", plain(e.Reading),
 		"readings", readings,
+		"sign-in", plain(e.SignIn),
+		"by token", token,
+		"preflight", plain(strings.ReplaceAll(e.Preflight, "_", " ")),
 	)
 	if e.Text != "" {
 		fmt.Fprintf(out, "\n\t%s\n", strings.ReplaceAll(plainLines(e.Text), "\n", "\n\t"))

@@ -9,7 +9,7 @@ import (
 
 const explained = `{"answers":[{"origin":"https://app.example.com","method":"DELETE","path":"/posts/..;/admin","verdict":"forbidden","status":403,"code":"forbidden",
 "rule":2,"source":"Caddyfile:14","text":"allow role admin /admin/* {\n\twithin 5m\n}","reading":"/admin","readings":[{"text":"/admin","verdict":"forbidden","rule":2},{"text":"/posts","verdict":"allow"}],
-"user":{"id":"u1","username":"alice","roles":["editor"]},"words":["Rule 2 at Caddyfile:14 decides.","\u001b[2JIt gets 403."]}]}`
+"sign_in":"https://app.example.com/auth/sign-in","preflight":"sign_in","token_refused":true,"user":{"id":"u1","username":"alice","roles":["editor"]},"words":["Rule 2 at Caddyfile:14 decides.","\u001b[2JIt gets 403."]}]}`
 
 func TestExplain(t *testing.T) {
 	a := &admin{status: 200, body: explained}
@@ -24,13 +24,16 @@ func TestExplain(t *testing.T) {
 	if a.path != "POST /authgate/explain" || a.asked != `{"url":"https://app.example.com/posts/..;/admin","method":"DELETE","client":"10.0.0.7","user":"alice","with":["passkey"]}` {
 		t.Errorf("asked %s %s", a.path, a.asked)
 	}
-	want := `request   DELETE /posts/..;/admin
-site      https://app.example.com
-user      alice (editor)
-verdict   forbidden (403 forbidden)
-rule      2 at Caddyfile:14
-reading   /admin
-readings  2
+	want := `request    DELETE /posts/..;/admin
+site       https://app.example.com
+user       alice (editor)
+verdict    forbidden (403 forbidden)
+rule       2 at Caddyfile:14
+reading    /admin
+readings   2
+sign-in    https://app.example.com/auth/sign-in
+by token   forbidden (403)
+preflight  sign in
 
 	allow role admin /admin/* {
 		within 5m
