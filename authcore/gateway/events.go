@@ -100,12 +100,12 @@ func (r *Realm) endSession(ctx context.Context, end sessionEnd, id string) error
 	var told []string                                // to other instances, before the end
 	if short := r.Challenges.Notices; short != nil { // see endSessions
 		told = []string{id}
-		if s, err := r.Stores.Sessions.Session(ctx, id); err == nil && s.Cookie && s.From() == "" {
-			over, err := r.handedOverFrom(ctx, r.Stores.Sessions, s.UserID, id)
-			if err != nil {
-				return err
+		if s, err := r.Stores.Sessions.Session(ctx, id); err == nil && s.Cookie {
+			for over := told; len(over) > 0; told = append(told, over...) {
+				if over, err = r.handedOverFrom(ctx, r.Stores.Sessions, s.UserID, over); err != nil {
+					return err
+				}
 			}
-			told = append(told, over...)
 		}
 		for _, id := range told {
 			if err := short.Notify(ctx, sessionEnded(id)); err != nil {

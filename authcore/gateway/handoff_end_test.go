@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -189,5 +190,96 @@ func TestConfirmAtHome(t *testing.T) {
 	// The cookie from before learns of it too, on this instance at once.
 	if a := b.ask("GET", shop+"/safe/x", ""); a.Code != http.StatusTeapot {
 		t.Errorf("%d %s", a.Code, a.Header().Get("Location"))
+	}
+}
+
+const (
+	docs  = "https://docs.example.edu"
+	www   = "https://www.example.edu" // with a sign-in of its own, below one cookie domain with docs
+	forum = "https://forum.example.info"
+)
+
+// buildChained makes domains where docs has its sign-in at home and shares its cookie with www, where forum has its own; and a
+// browser that was handed over from home to docs, and by www, which knows it by that, to forum.
+func buildChained(t *testing.T, change ...func(*RealmConfig, *Site)) (*domains, *wanderer) {
+	t.Helper()
+	d := buildDomains(t, change...)
+	d.sites[docs] = d.neighbour(Site{Origin: docs, SignInAt: home, CookieDomain: "example.edu", Pages: plainPages{}})
+	d.sites[www] = d.neighbour(Site{Origin: www, CookieDomain: "example.edu", Pages: plainPages{}})
+	d.sites[forum] = d.neighbour(Site{Origin: forum, SignInAt: www, Pages: plainPages{}})
+	b := d.browser()
+	shared := map[string]string{}
+	b.cookies[docs], b.cookies[www] = shared, shared
+	b.visit(docs + "/page")
+	b.at(b.signIn(newSigner(1)), docs+"/page")
+	b.at(b.visit(forum+"/post"), forum+"/post")
+	return d, b
+}
+
+// What is handed over from what was handed over ends with the first at once, wherever somebody signs out, or is signed out.
+func TestSignOutEndsWhatWasHandedOverFurther(t *testing.T) {
+	for name, end := range map[string]func(d *domains, b *wanderer){
+		"at home": func(_ *domains, b *wanderer) {
+			b.ask("POST", home+"/auth/sign-out", "", "Accept", "*/*", "Origin", home)
+		},
+		"at docs": func(_ *domains, b *wanderer) {
+			b.ask("POST", docs+"/auth/sign-out", "", "Accept", "*/*", "Origin", docs)
+		},
+		"at forum": func(_ *domains, b *wanderer) {
+			b.ask("POST", forum+"/auth/sign-out", "", "Accept", "*/*", "Origin", forum)
+		},
+		"on a list": func(d *domains, b *wanderer) {
+			user, session := b.who(home)
+			if err := d.realm.EndSession(d.t.Context(), operatorTrace, user, session); err != nil {
+				d.t.Error(err)
+			}
+		},
+	} {
+		for carried, notices := range map[string]*wire{"alone": nil, "with others": {}} {
+			d, b := buildChained(t, func(c *RealmConfig, _ *Site) {
+				if notices != nil {
+					c.Challenges.Notices = notices
+				}
+			})
+			other := d.twin()
+			if notices != nil {
+				other.realm.Listen(t.Context())
+			}
+			neighbour := other.neighbour(Site{Origin: forum, SignInAt: www})
+			r := httptest.NewRequest("GET", forum+"/x", nil)
+			r.Header.Set("Cookie", "__Host-authgate="+b.cookies[forum]["__Host-authgate"])
+			if a := neighbour.serve(r.Clone(t.Context())); a.Code != http.StatusTeapot {
+				t.Fatalf("another instance answered %d", a.Code)
+			}
+			end(d, b)
+			for _, origin := range []string{home, docs, www, forum} {
+				if user, _ := b.who(origin); user != "" {
+					t.Errorf("%s, %s: still signed in at %s", name, carried, origin)
+				}
+			}
+			if a := neighbour.serve(r); notices != nil && a.Code == http.StatusTeapot {
+				t.Errorf("%s: still signed in on another instance", name)
+			}
+		}
+	}
+}
+
+// A sign-in is alive where what was handed over from it is used, however far; where it has expired, that has, too.
+func TestUseFurtherOnIsUseOfTheSignIn(t *testing.T) {
+	d, b := buildChained(t)
+	for range 14 {
+		d.now = d.now.Add(11 * time.Hour)
+		if user, _ := b.who(forum); user == "" {
+			t.Fatalf("signed out at %v", d.now)
+		}
+	}
+	if user, session := b.who(home); user == "" {
+		t.Error("signed out at home, while it was used further on")
+	} else if err := d.store.Stores().Sessions.EndSession(t.Context(), session); err != nil { // and nobody was told
+		t.Fatal(err)
+	}
+	d.now = d.now.Add(d.realm.AccessToken)
+	if user, _ := b.who(forum); user != "" {
+		t.Error("renewed after the session at home has ended")
 	}
 }

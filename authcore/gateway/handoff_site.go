@@ -237,59 +237,65 @@ func latest(uses []authcore.MethodUse) authcore.Method {
 // keepHome keeps alive what a session was handed over from, which is used through it, and answers
 // authcore.ErrSessionNotFound where that has ended: this one has, too, then.
 func (r *Realm) keepHome(ctx context.Context, s authcore.Session) error {
-	id := s.From()
-	if id == "" {
-		return nil
-	}
-	_, err := r.sessions.Keep(ctx, id)
-	if errors.Is(err, authcore.ErrSessionNotFound) {
-		if err := r.endSession(ctx, sessionEnd{kind: authcore.EventSessionEnded, code: "ended_at_home"}, s.ID); err != nil {
+	for id := s.From(); id != ""; {
+		kept, err := r.sessions.Keep(ctx, id)
+		if errors.Is(err, authcore.ErrSessionNotFound) {
+			if err := r.endSession(ctx, sessionEnd{kind: authcore.EventSessionEnded, code: "ended_at_home"}, s.ID); err != nil {
+				return err
+			}
+			return fmt.Errorf("gateway: handed over from a session that has ended: %w", authcore.ErrSessionNotFound)
+		}
+		if err != nil {
 			return err
 		}
-		return fmt.Errorf("gateway: handed over from a session that has ended: %w", authcore.ErrSessionNotFound)
+		id = kept.From() // a site that is handed over to may share its cookie with one that hands over to others
 	}
-	return err
+	return nil
 }
 
-// handedOverFrom answers the ids of the sessions of a user that were handed over from one.
-func (r *Realm) handedOverFrom(ctx context.Context, sessions authcore.Sessions, userID, id string) ([]string, error) {
+// handedOverFrom answers the ids of the sessions of a user that were handed over from one of these.
+func (r *Realm) handedOverFrom(ctx context.Context, sessions authcore.Sessions, userID string, from []string) ([]string, error) {
 	all, err := sessions.SessionsOf(ctx, userID, r.Now())
 	var ids []string
 	for _, s := range all {
-		if s.From() == id {
+		if slices.Contains(from, s.From()) {
 			ids = append(ids, s.ID)
 		}
 	}
 	return ids, err
 }
 
-// endWithin ends a session with all that were handed over from it, and answers which. It ends first, so that in a
-// transaction nothing is handed over from it meanwhile.
-func (r *Realm) endWithin(ctx context.Context, sessions authcore.Sessions, s authcore.Session) ([]string, error) {
-	if err := sessions.EndSession(ctx, s.ID); err != nil {
-		return nil, err
-	}
-	if s.From() != "" || !s.Cookie {
-		return []string{s.ID}, nil
-	}
-	over, err := r.handedOverFrom(ctx, sessions, s.UserID, s.ID)
-	for _, id := range over {
-		if err := sessions.EndSession(ctx, id); err != nil {
+// endWithin ends a session with all that were handed over from it, and from these, and answers which. Each ends before those
+// from it are looked for, so that in a transaction nothing is handed over from it meanwhile.
+func (r *Realm) endWithin(ctx context.Context, sessions authcore.Sessions, s authcore.Session) (ended []string, err error) {
+	for next := []string{s.ID}; len(next) > 0; {
+		for _, id := range next {
+			if err := sessions.EndSession(ctx, id); err != nil {
+				return nil, err
+			}
+		}
+		ended = append(ended, next...)
+		if !s.Cookie {
+			break // programs are not handed over
+		}
+		if next, err = r.handedOverFrom(ctx, sessions, s.UserID, next); err != nil {
 			return nil, err
 		}
 	}
-	return append([]string{s.ID}, over...), err
+	return ended, nil
 }
 
 // signInOf answers the session to end where somebody signs out of one: that at home, whatever it was handed over to. Who
 // signs out at one site means to be signed out, and would be signed in again there without being asked.
-func (r *Realm) signInOf(ctx context.Context, id string) (string, error) {
-	s, err := r.Stores.Sessions.Session(ctx, id)
-	switch {
-	case errors.Is(err, authcore.ErrSessionNotFound):
-		return "", nil
-	case err != nil || s.From() == "":
-		return "", err
+func (r *Realm) signInOf(ctx context.Context, id string) (at string, err error) {
+	for {
+		s, err := r.Stores.Sessions.Session(ctx, id)
+		switch {
+		case errors.Is(err, authcore.ErrSessionNotFound), err == nil && s.From() == "":
+			return at, nil
+		case err != nil:
+			return "", err
+		}
+		at, id = s.From(), s.From()
 	}
-	return s.From(), nil
 }
