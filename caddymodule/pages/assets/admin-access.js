@@ -32,10 +32,13 @@ submits($('[data-explain]'), async ({ url, method, client, user }) => {
 	answer.querySelector('dl').replaceChildren(...[
 		fact('request', named(`${got.method} ${got.path}`, 'code')),
 		got.user && fact('asWhom', toUser(got.user.id, got.user.username)),
-		got.text ? fact('decidedBy', named(`${got.rule}. ${got.text}`, 'code')) : got.verdict !== 'own_route' && fact('decidedBy', say('noRule')),
+		got.text ? fact('decidedBy', named(`${got.rule}. ${got.text}`, 'code')) : got.verdict === 'forbidden' && fact('decidedBy', say('noRule')),
 		got.source && fact('writtenAt', named(got.source, 'code')),
 		got.status && fact('status', named(`${got.status} ${got.code}`, 'code')),
 		got.reading && got.reading !== got.path && fact('readAs', named(got.reading, 'code')),
+		got.sign_in && fact('signInAt', named(got.sign_in, 'code')),
+		got.token_refused && fact('byToken', say('refusedWith')),
+		got.preflight && fact('preflight', say(verdicts[got.preflight] ?? 'refusedWith')),
 	].filter(Boolean));
 	answer.querySelector('[data-words]').replaceChildren(...got.words.map((words) => named(words, 'li')));
 	answer.hidden = false;
