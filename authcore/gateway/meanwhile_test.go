@@ -120,3 +120,87 @@ func TestTokenFromBetweenTwoChangesOfOneSecond(t *testing.T) {
 	refresh()
 	want("the other taken, refreshed", 403, 403, program.bearer())
 }
+
+// A strict rule believes no memory of a personal access token either: what was deleted, changed or taken in the store, without
+// any notice, counts at the next request, within what the token was given.
+func TestStrictRuleAsksForTokens(t *testing.T) {
+	h := build(t, func(_ *RealmConfig, s *Site) {
+		s.Rules = []policy.Rule{
+			{Roles: []string{"editor"}, Paths: []string{"/edit/*"}, Strict: true},
+			{SignedIn: true, Paths: []string{"/strict/*"}, Strict: true},
+		}
+	})
+	owner := h.signInTokens(newSigner(1))
+	id := owner.User.ID
+	h.setRoles(id, "editor")
+	h.realm.outdate(id, true)
+	h.now = h.now.Add(time.Second)
+	owner = h.signInTokens(newSigner(1))
+	all, none := h.newToken(owner.bearer(), ""), h.newToken(owner.bearer(), `,"roles":[]`)
+	within := h.newToken(owner.bearer(), `,"paths":["/strict/a"]`)
+	want := func(when string, token tokenView, path string, want int) http.Header {
+		t.Helper()
+		code, got := h.reach(path, "X-API-Key", token.Token)
+		if code != want {
+			t.Errorf("%s: %s answered %d, want %d", when, path, code, want)
+		}
+		return got
+	}
+	want("at first", all, "/edit/x", 418)
+	want("at first", none, "/edit/x", 403)
+	want("at first", within, "/strict/a", 418)
+	want("at first", within, "/strict/b", 403)
+
+	h.setRoles(id, "editor", "author")
+	if got := want("more roles", all, "/edit/x", 418); got.Get("Remote-Groups") != "author,editor" {
+		t.Errorf("the backend is told of %q", got.Get("Remote-Groups"))
+	}
+	if got := want("more roles", none, "/strict/x", 418); got.Get("Remote-Groups") != "" {
+		t.Errorf("the backend is told of %q", got.Get("Remote-Groups"))
+	}
+	want("more roles", within, "/strict/a", 418)
+	want("more roles", within, "/strict/b", 403)
+	h.setRoles(id)
+	want("role taken", all, "/edit/x", 403)
+
+	h.faults.breakDown("User")
+	want("no store", all, "/strict/x", 503)
+	want("no store", all, "/reports", 418)
+	h.faults.repair()
+	if err := h.store.DeletePersonalAccessToken(t.Context(), id, all.ID); err != nil {
+		t.Fatal(err)
+	}
+	want("deleted", all, "/reports", 418)
+	want("deleted", all, "/strict/x", 401)
+}
+
+// What a strict rule lets through goes on as the stream of the token it came with, also where the store knew more of its owner
+// than memory did: as long as the token, and no longer.
+func TestStreamOfATokenThroughAStrictRule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, told := bubble(t, func(_ *RealmConfig, s *Site) {
+			s.Rules = []policy.Rule{{SignedIn: true, Paths: []string{"/events"}, Strict: true}}
+		})
+		owner := h.signInTokens(newSigner(1))
+		token := h.newToken(owner.bearer(), "")
+		h.reach("/reports", "X-API-Key", token.Token)
+		h.setRoles(owner.User.ID, "editor") // which memory does not know
+		d := h.download("X-API-Key", token.Token)
+		for range 3 {
+			time.Sleep(h.realm.AccessToken)
+			if !d.goes() {
+				t.Fatal("cut for nothing")
+			}
+		}
+		if err := h.store.DeletePersonalAccessToken(t.Context(), owner.User.ID, token.ID); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(h.realm.AccessToken)
+		if d.goes() {
+			t.Error("it goes on without its token")
+			close(d.release)
+		}
+		<-d.over
+		told.only(t, streamSessionEnded)
+	})
+}

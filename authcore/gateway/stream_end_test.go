@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -58,24 +59,53 @@ func (w *cord) SetWriteDeadline(time.Time) error {
 	return nil
 }
 
-// longFile is a file that never ends, of which a stream is cut while it is copied.
+// longFile is a file so long that it is no answer, of which a stream is cut when some bytes are read.
 type longFile struct {
-	stream *stream
-	read   int
+	stream       *stream
+	read, cutsAt int
 }
 
 func (e *longFile) Read(b []byte) (int, error) {
-	if e.read += len(b); e.read > atOnce/2 {
+	if e.read > 16<<20 {
+		return 0, io.EOF
+	}
+	if e.read += len(b); e.read > e.cutsAt {
 		e.stream.ended.Store(true)
 	}
 	return len(b), nil
 }
 
-// Deadlines alone do not end a copy: the writers of a server may set their own for each piece of it.
+// Deadlines alone do not end a copy: the writers of a server may set their own for each piece of it. So it is asked anew after
+// each MiB, whatever is written by then.
 func TestCopyEndsWithItsStream(t *testing.T) {
+	for cutsAt, want := range map[int]int64{-1: 1 << 20, 1 << 19: 1 << 20, 1<<20 + 1: 2 << 20, 5<<20 + 1<<19: 6 << 20} {
+		f := &responseFilter{stream: stream{writer: httptest.NewRecorder()}}
+		if n, err := f.ReadFrom(&longFile{stream: &f.stream, cutsAt: cutsAt}); !errors.Is(err, errStreamEnded) || n != want {
+			t.Errorf("cut after %d bytes: copied %d, %v", cutsAt, n, err)
+		}
+	}
 	f := &responseFilter{stream: stream{writer: httptest.NewRecorder()}}
-	if n, err := f.ReadFrom(&longFile{stream: &f.stream}); !errors.Is(err, errStreamEnded) || n > atOnce {
-		t.Errorf("copied %d bytes, %v", n, err)
+	f.stream.ended.Store(true)
+	if n, err := f.ReadFrom(strings.NewReader("x")); !errors.Is(err, errStreamEnded) || n != 0 {
+		t.Errorf("cut before: copied %d, %v", n, err)
+	}
+	if n, err := f.Write([]byte("x")); !errors.Is(err, errStreamEnded) || n != 0 {
+		t.Errorf("cut before: wrote %d, %v", n, err)
+	}
+	if err := f.FlushError(); !errors.Is(err, errStreamEnded) {
+		t.Errorf("cut before: flushed, %v", err)
+	}
+}
+
+// What is asked in between loses nothing of a file, and adds nothing to it.
+func TestCopyIsWhole(t *testing.T) {
+	for _, size := range []int{0, 1, 1<<20 - 1, 1 << 20, 1<<20 + 1, 3 << 20} {
+		w := httptest.NewRecorder()
+		f := &responseFilter{stream: stream{writer: w}}
+		file := strings.Repeat("0123456789abcdef7", size/17+1)[:size]
+		if n, err := f.ReadFrom(strings.NewReader(file)); err != nil || n != int64(size) || w.Body.String() != file {
+			t.Errorf("of %d bytes copied %d, written %d, %v", size, n, w.Body.Len(), err)
+		}
 	}
 }
 
@@ -349,4 +379,71 @@ func TestShortRequestsAreNoStreams(t *testing.T) {
 			t.Errorf("told %q; ticking", told.why)
 		}
 	})
+}
+
+// A server's own writers may set a deadline after the stream was cut; so it is let pass anew for two seconds, and no longer:
+// what is done is left alone.
+func TestDeadlinesAreLetPassAnew(t *testing.T) {
+	for name, done := range map[string]int{"stalls": 0, "done after three": 3} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h, _ := bubble(t)
+				me := h.signInCookie(newSigner(1))
+				w := &passing{ResponseRecorder: httptest.NewRecorder()}
+				r := httptest.NewRequest("GET", home+"/events", nil)
+				r.Header.Add(me[0], me[1])
+				release, over := make(chan struct{}), make(chan struct{})
+				go func() {
+					defer close(over)
+					h.gateway.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release })).ServeHTTP(w, r)
+				}()
+				time.Sleep(time.Second)
+				h.do("POST", "sign-out", "", me...)
+				cut := time.Now()
+				want := 9 // at once, and eight times
+				if done > 0 {
+					want = done
+					time.Sleep(time.Duration(done-1)*recutAfter + time.Millisecond)
+					close(release)
+					<-over
+				}
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if w.reads != want || w.writes != want || w.past != 2*want {
+					t.Errorf("let pass %d and %d times, %d of them past", w.reads, w.writes, w.past)
+				}
+				if last := w.last.Sub(cut); done == 0 && (last < time.Second || last > 2*time.Second) {
+					t.Errorf("the last time after %v", last)
+				}
+				if done == 0 {
+					close(release)
+					<-over
+				}
+			})
+		})
+	}
+}
+
+// passing counts how often deadlines are let pass.
+type passing struct {
+	*httptest.ResponseRecorder
+	reads, writes, past int
+	last                time.Time
+}
+
+func (w *passing) SetReadDeadline(at time.Time) error {
+	w.reads++
+	return w.note(at)
+}
+
+func (w *passing) SetWriteDeadline(at time.Time) error {
+	w.writes++
+	return w.note(at)
+}
+
+func (w *passing) note(at time.Time) error {
+	if w.last = time.Now(); at.Before(w.last) {
+		w.past++
+	}
+	return nil
 }
