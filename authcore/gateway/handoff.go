@@ -235,6 +235,15 @@ func parseHandOff(query string) (handOff, error) {
 	return h, nil
 }
 
+// wanted answers where the browser that comes back from home wanted to go on this site.
+func (g *Gateway) wanted(r *http.Request) string {
+	back, err := base64.RawURLEncoding.Strict().DecodeString(r.URL.Query().Get("back"))
+	if err != nil {
+		back = nil
+	}
+	return g.safeReturn(string(back))
+}
+
 // isBond reports whether a text is 256 bits in base64url: a bond, its hash or a code.
 func isBond(s string) bool {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)

@@ -94,12 +94,8 @@ func (g *Gateway) sendHome(w http.ResponseWriter, v *visitor, to string, asked h
 
 // takeOver is GET hand-off of a site that has its sign-in elsewhere: a browser comes back from there.
 func (g *Gateway) takeOver(w http.ResponseWriter, r *http.Request, v *visitor) error {
-	q := r.URL.Query()
-	back, err := base64.RawURLEncoding.Strict().DecodeString(q.Get("back"))
-	if err != nil {
-		back = nil
-	}
-	to := g.safeReturn(string(back))
+	q, to := r.URL.Query(), g.wanted(r)
+	var err error
 	if code := q.Get("code"); code != "" {
 		err = g.spend(w, r, v, code, to)
 	} else if err = v.err; err == nil && v.identity == nil {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -289,6 +290,38 @@ func TestHandOffWithoutTheCookie(t *testing.T) {
 		to = next
 	}
 	t.Errorf("went %q", b.went)
+}
+
+// Whoever could not be taken over may begin anew, with where they wanted to go: a place on this site, whatever a link to the
+// page says. Home leads nowhere: what came there named no site of the house.
+func TestFailedHandOffIsBegunAgain(t *testing.T) {
+	d := buildDomains(t)
+	b := d.browser()
+	b.visit(home + "/auth/sign-in")
+	b.signIn(newSigner(1))
+	code := strings.Repeat("A", 43)
+	back := base64.RawURLEncoding.EncodeToString
+	for to, want := range map[string]string{
+		"/cart?item=7&x=%2F":             "/cart?item=7&x=%2F",
+		"//evil.example/":                "/",
+		"https://evil.example/":          "/",
+		"/\\evil.example/":               "/",
+		"/\tx":                           "/",
+		"/auth/hand-off?code=A&back=L3g": "/",
+		"":                               "/",
+	} {
+		a, next := b.step(shop + "/auth/hand-off?code=" + code + "&back=" + back([]byte(to)) + "&again")
+		if next != "" || a.Code != 400 || !strings.HasSuffix(a.Body.String(), " code=hand_off_failed again="+want) {
+			t.Errorf("%q: %d %s", to, a.Code, a.Body)
+		}
+	}
+	if a, _ := b.step(shop + "/auth/hand-off?code=" + code + "&back=!&again"); !strings.HasSuffix(a.Body.String(), " again=/") {
+		t.Errorf("no place: %s", a.Body)
+	}
+	if a, _ := b.step(home + "/auth/hand-off?to=https%3A%2F%2Fevil.example&back=" + back([]byte("/x"))); a.Code != 400 || strings.Contains(a.Body.String(), "again=") {
+		t.Errorf("home: %d %s", a.Code, a.Body)
+	}
+	b.at(b.visit(shop+"/auth/sign-in?return_to=%2Fcart"), shop+"/cart")
 }
 
 // Many tabs leave at once, and all arrive.

@@ -304,6 +304,9 @@ func (plainPages) ServePage(w http.ResponseWriter, _ *http.Request, p Page) erro
 	if p.Problem != nil {
 		fmt.Fprintf(w, " code=%s", p.Problem.Code)
 	}
+	if p.Again != "" {
+		fmt.Fprintf(w, " again=%s", p.Again)
+	}
 	return nil
 }
 

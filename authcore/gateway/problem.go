@@ -192,6 +192,9 @@ func (g *Gateway) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 			p.Name, p.Cause, p.Here = "loop", e.reason, r.Host
 		}
 		p.ReturnTo, p.Problem, p.RequestID = g.safeReturn(g.realm.RequestURI(r)), e, id
+		if e.Code == errNoHandOff.Code && g.away() {
+			p.Again = g.wanted(r)
+		}
 		if id != "" {
 			w.Header()["X-Request-Id"] = []string{id} // for access logs
 		}

@@ -59,6 +59,7 @@ type Page struct {
 	Identity *authcore.Identity
 	Problem  *Error // for "error", and for a form that was refused
 
+	Again     string // for "error" of a hand-off: where signing in leads that is begun anew, a safe path on this origin; empty: nowhere
 	Cause     string // for "loop": "cookie", "domain", "clock" or "store"
 	Here      string // for "loop": the host that was asked for
 	RequestID string // for "error": by which the request is found in logs

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { launch, wallet } from './browser.mjs';
-import { button, says } from './people.mjs';
+import { button, look, reach, says } from './people.mjs';
 import { stage } from './stage.mjs';
 
 const home = 'https://app.home.test';
@@ -15,8 +15,8 @@ let browser;
 after(() => browser?.close());
 
 // visit runs run in a page of its own with a wallet, whose every page is of one of the two sites.
-const visit = async (run) => gate.visit({
-	browser: browser ??= await launch(...gate.switches), wallets: [wallet()], expected: [/status of 40[0-9]/],
+const visit = async (run, device = {}) => gate.visit({
+	...device, browser: browser ??= await launch(...gate.switches), wallets: [wallet()], expected: [/status of 40[0-9]/],
 }, run, [home, shop]);
 
 const seen = async (page) => JSON.parse(await page.textContent('#seen'));
@@ -71,3 +71,27 @@ test('who is signed in at one domain is at the other without a question, and sig
 		await page.waitForURL(`${home}/auth/sign-in?**`);
 	});
 });
+
+// fail comes back from home with what is good no more, for the second time, to a place on the shop.
+const fail = async (page, back) => {
+	const answer = await page.goto(`${shop}/auth/hand-off?code=${'A'.repeat(43)}&back=${Buffer.from(back).toString('base64url')}&again`);
+	assert.equal(answer.status(), 400);
+	await page.getByRole('heading', { name: 'The sign-in was not taken over' }).waitFor();
+};
+
+test('who could not be taken over begins again by one key, and arrives where they wanted to go', async () => {
+	await visit(async (page) => {
+		await fail(page, '/cart?item=7&back=%2Fx');
+		await reach(page, 'Try again');
+		await page.keyboard.press('Enter');
+		await enter(page);
+		await arrives(page, `${shop}/cart?item=7&back=%2Fx`);
+		await fail(page, '//evil.test/');
+		assert.equal(await page.getByRole('link', { name: 'Try again' }).getAttribute('href'), '/auth/sign-in?return_to=%2f');
+	});
+});
+
+look({ 'hand-off-failed': (page) => fail(page, '/cart') }, (device, state, run) => visit(async (page) => {
+	await state(page);
+	await run(page);
+}, device));
