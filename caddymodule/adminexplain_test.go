@@ -38,7 +38,7 @@ func operator(t *testing.T, path, question string, answer any) (status int, body
 
 func TestExplainOverTheEndpoint(t *testing.T) {
 	h := newHouse(t)
-	h.load(h.open(), "authgate {\nallow anyone /public/*\nallow role admin /admin/* {\nmethod GET\nwith wallet\nwithin 5m\n}\n}\nrespond ok\n")
+	h.load(h.open()+"keys ed25519\n", "authgate {\nallow anyone /public/*\nallow role admin /admin/* {\nmethod GET\nwith wallet\nwithin 5m\n}\nallow signed_in /machines/* {\nwith key\n}\n}\nrespond ok\n")
 	_, address := h.signIn()
 	var got command.Explained
 	status, body := operator(t, command.ExplainPath, `{"url":"/public/..;/admin","user":"`+address+`","method":"GET"}`, &got)
@@ -50,11 +50,19 @@ func TestExplainOverTheEndpoint(t *testing.T) {
 		a.Text != "allow role admin /admin/* {\n\tmethod GET\n\twith wallet\n\twithin 5m\n}" {
 		t.Errorf("%+v", a)
 	}
+	// Every method that rules take is one by which a user may have signed in.
+	for with, verdict := range map[string]string{"key": "allow", "wallet": "step_up"} {
+		status, body := operator(t, command.ExplainPath, `{"url":"/machines/x","user":"`+address+`","with":["`+with+`"]}`, &got)
+		if status != 200 || got.Answers[0].Verdict != verdict {
+			t.Errorf("with %s: %d %s", with, status, body)
+		}
+	}
 	for question, says := range map[string]string{
 		`{"url":"https://elsewhere.example.com/"}`: "no site has this origin",
 		`{"url":"elsewhere"}`:                      "is no URL",
 		`{"url":"/","user":"nobody"}`:              "user not found",
 		`{"url":"/","client":"here"}`:              "is no IP address",
+		`{"url":"/","with":["keys"]}`:              "write passkey, wallet, password or key",
 	} {
 		if _, body := operator(t, command.ExplainPath, question, &got); !strings.Contains(body, says) {
 			t.Errorf("%s: %s", question, body)

@@ -116,10 +116,10 @@ func NewQuestion(url, method, client, user string, with []string) (Question, err
 	}
 	for _, name := range with {
 		switch m := authcore.Method(name); m {
-		case authcore.Passkey, authcore.Wallet, authcore.Password:
+		case authcore.Passkey, authcore.Wallet, authcore.Password, authcore.ProgramKey:
 			q.With = append(q.With, m)
 		default:
-			return q, fmt.Errorf("%w: with %q: write passkey, wallet or password", ErrQuestion, name)
+			return q, fmt.Errorf("%w: with %q: write passkey, wallet, password or key", ErrQuestion, name)
 		}
 	}
 	return q, nil

@@ -108,7 +108,7 @@ rules that ask for evidence.`,
 	flags.StringVarP(&q.User, "user", "u", "", "Who asks: an id, a username, a confirmed e-mail address or a linked wallet")
 	flags.StringVarP(&q.Method, "method", "m", "", "HTTP method (default GET)")
 	flags.StringVar(&q.Client, "client", "", "IP address of the client")
-	flags.StringSliceVar(&q.With, "with", nil, "Sign-in method that was used just now: passkey, wallet or password")
+	flags.StringSliceVar(&q.With, "with", nil, "Sign-in method that was used just now: passkey, wallet, password or key")
 	return c
 }
 
