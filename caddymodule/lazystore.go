@@ -70,7 +70,7 @@ var verdicts = []error{
 	authcore.ErrCredentialNotFound, authcore.ErrCredentialInUse, authcore.ErrLastCredential,
 	authcore.ErrChallengeNotFound, authcore.ErrChallengeExpired, authcore.ErrChallengeLimit,
 	authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired, authcore.ErrInviteNotFound, authcore.ErrInviteExpired,
-	authcore.ErrSessionNotFound, authcore.ErrPersonalAccessTokenNotFound, context.Canceled,
+	authcore.ErrSessionNotFound, authcore.ErrPersonalAccessTokenNotFound, authcore.ErrInvalidCursor, context.Canceled,
 }
 
 // failed reports whether an operation failed, rather than answered no.

@@ -3,6 +3,8 @@ package caddymodule
 import (
 	"context"
 	"errors"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +89,21 @@ func TestStoreFailuresAreCounted(t *testing.T) {
 	}
 	if n := counts["caddy_authgate_store_failures_total{user}"]; n != 1 {
 		t.Errorf("%v failures, want 1", n)
+	}
+}
+
+// What a store says no by is no failure of it: a client with a wrong cursor would page whoever looks at the alerts. A new
+// sentinel must be among them, or be the one that says a store did not work.
+func TestVerdictsOfStoresAreNoFailures(t *testing.T) {
+	sentinels := regexp.MustCompile(`\b(Err\w+) += errors\.New\("(.*)"\)`).FindAllStringSubmatch(read(t, "../authcore/errors.go"), -1)
+	if len(sentinels) < 15 {
+		t.Fatalf("found only %q; has errors.go another form?", sentinels)
+	}
+	for _, m := range sentinels {
+		known := slices.ContainsFunc(verdicts, func(v error) bool { return v.Error() == m[2] })
+		if known == (m[1] == "ErrUnavailable") {
+			t.Errorf("%s counts as a failure: %t", m[1], !known)
+		}
 	}
 }
 
