@@ -19,7 +19,7 @@ type PasswordOptions struct {
 	Off bool `json:"off,omitempty"`
 	// How many characters a new password has at least. Default, and least: 12.
 	MinLength int `json:"min_length,omitempty"`
-	// How many bytes a password has at most. Default, and least: 1024.
+	// How many bytes a password has at most. Default, and least: 1024; most: 8192.
 	MaxLength int `json:"max_length,omitempty"`
 	// When password sign-in to an account is suspended.
 	Lockout LockoutOptions `json:"lockout,omitzero"`
@@ -65,7 +65,7 @@ func (o *PasswordOptions) check() error {
 func (o *PasswordOptions) checkSoFar() error {
 	c := *o
 	if c.MaxLength == 0 {
-		c.MaxLength = max(c.MinLength, 1024)
+		c.MaxLength = min(max(c.MinLength, 1024), 8192)
 	}
 	return c.check()
 }

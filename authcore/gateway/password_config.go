@@ -14,7 +14,7 @@ import (
 // PasswordConfig configures sign-in with e-mail address and password. The zero value of a field is its default.
 type PasswordConfig struct {
 	MinLength  int              // characters; default and least 12
-	MaxLength  int              // bytes; default and least 1024
+	MaxLength  int              // bytes; default and least 1024, at most 8192
 	Lockout    authcore.Lockout // default: 5 tries, then 15 min; forgotten after 24 h
 	ConfirmTTL time.Duration    // how long an address can be confirmed; default 7 days
 	ResetTTL   time.Duration    // how long a mailed key sets a new password; default 1 h
@@ -46,7 +46,7 @@ func (r *Realm) mailedAccounts() (*password.Passwords, error) {
 	p := &password.Passwords{
 		Stores: r.Stores, Attempts: r.Challenges.Attempts, Hasher: c.Hasher,
 		MinLength: cmp.Or(c.MinLength, 12), MaxLength: c.MaxLength, Sites: c.Sites, Lockout: c.Lockout, ConfirmTTL: c.ConfirmTTL, ResetTTL: c.ResetTTL,
-		Seal: r.seal, MayRegister: r.mayRegister, Selective: r.grants.emails(), Now: r.Now, Rand: r.Rand,
+		Seal: r.seal, MayRegister: r.mayRegister, MayInvite: r.mayAdminister, Selective: r.grants.emails(), Now: r.Now, Rand: r.Rand,
 	}
 	if p.Hasher == nil {
 		p.Hasher = &password.Hasher{Rand: r.Rand}

@@ -204,6 +204,7 @@ func TestValidate(t *testing.T) {
 		"short":               func(p *Passwords) { p.MinLength = 11 },
 		"negative":            func(p *Passwords) { p.MinLength = -1 },
 		"maximum too small":   func(p *Passwords) { p.MaxLength = 64 },
+		"maximum too large":   func(p *Passwords) { p.MaxLength = 8193 }, // as JSON such a password would be no body that is read
 		"more than maximum":   func(p *Passwords) { p.MinLength, p.MaxLength = 2000, 1024 },
 		"negative tries":      func(p *Passwords) { p.Lockout.Tries = -1 },
 		"negative suspension": func(p *Passwords) { p.Lockout.Suspend = -1 },

@@ -15,6 +15,7 @@ import (
 const (
 	defaultMinLength  = 12
 	defaultMaxLength  = 1024
+	mostMaxLength     = 8192
 	defaultConfirmTTL = 7 * 24 * time.Hour
 	defaultResetTTL   = time.Hour
 
@@ -35,7 +36,7 @@ type Passwords struct {
 	Hasher   *Hasher                 // required; one for all in the process, since it is what bounds their number
 
 	MinLength int // of a new password, in characters; default and least 12
-	MaxLength int // of a password, in bytes; default and least 1024
+	MaxLength int // of a password, in bytes; default and least 1024, at most 8192
 	// Sites are the names of the site, hosts and others, which a password must not be made of.
 	Sites []string
 	// Lockout is when password sign-in of an account is suspended; each zero field is its default: 5 tries, 15 min, 24 h.
@@ -72,6 +73,8 @@ func (p *Passwords) Validate() error {
 		return fmt.Errorf("password: min_length %d is less than %d; write %d or more", p.minLength(), defaultMinLength, defaultMinLength)
 	case p.maxLength() < defaultMaxLength:
 		return fmt.Errorf("password: max_length %d is less than %d; write %d or more", p.maxLength(), defaultMaxLength, defaultMaxLength)
+	case p.maxLength() > mostMaxLength: // a password stands in a JSON object, escaped, and bodies are 64 KiB at most
+		return fmt.Errorf("password: max_length %d is more than %d; write %d or less", p.maxLength(), mostMaxLength, mostMaxLength)
 	case p.minLength() > p.maxLength():
 		return fmt.Errorf("password: min_length %d is more than max_length %d", p.minLength(), p.maxLength())
 	case l.Tries < 1 || l.Suspend < 0 || l.Forget < 0:
