@@ -3,6 +3,9 @@ package authcore
 import (
 	"encoding/hex"
 	"errors"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -172,6 +175,24 @@ func TestEvidence(t *testing.T) {
 	} {
 		if got := c.use.Evidence(); got != c.want {
 			t.Errorf("%+v: %v", c.use, got)
+		}
+	}
+}
+
+// A kind that is left out of the list could be written and never asked for.
+func TestEventKindsAreAll(t *testing.T) {
+	source, err := os.ReadFile("event.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := EventKinds()
+	declared := regexp.MustCompile(`(?m)^\tEvent\w+ +EventKind += "(\w+)"`).FindAllSubmatch(source, -1)
+	if len(declared) < 25 || len(declared) != len(listed) {
+		t.Errorf("%d kinds are declared, %d listed", len(declared), len(listed))
+	}
+	for _, m := range declared {
+		if !slices.Contains(listed, EventKind(m[1])) {
+			t.Errorf("%s is not listed", m[1])
 		}
 	}
 }

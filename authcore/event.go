@@ -47,6 +47,17 @@ const (
 	EventRestore         EventKind = "restore"
 )
 
+// EventKinds answers all kinds that there are.
+func EventKinds() []EventKind {
+	return []EventKind{
+		EventSignIn, EventSignInRefused, EventStepUp, EventSignOut, EventSessionEnded,
+		EventUserCreated, EventUserDeleted, EventUserDisabled, EventUserEnabled, EventProfileChanged, EventEmailChanged,
+		EventMethodAdded, EventMethodRemoved, EventPasswordChanged, EventSuspended, EventSuspensionLift,
+		EventRoleGranted, EventRoleRevoked, EventInviteCreated, EventInviteUsed, EventInviteRevoked, EventRecoveryCreated, EventRecoveryUsed,
+		EventTokenCreated, EventTokenDeleted, EventKeyRotated, EventConfigLoaded, EventBackup, EventRestore,
+	}
+}
+
 // Operator is the actor of what is done on the command line of the machine.
 const Operator = "operator"
 

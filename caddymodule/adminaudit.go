@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/gateway"
@@ -24,6 +26,10 @@ func listEvents(ctx context.Context, realm *gateway.Realm, q command.AuditQuesti
 		chosen.Limit = 100
 	}
 	for _, kind := range q.Kinds {
+		// An answer without any would say that it never happened.
+		if known := authcore.EventKinds(); !slices.Contains(known, authcore.EventKind(kind)) {
+			return log, fmt.Errorf("%w: there is no kind %q; there are: %s", gateway.ErrQuestion, kind, joined(known))
+		}
 		chosen.Kinds = append(chosen.Kinds, authcore.EventKind(kind))
 	}
 	if q.User != "" {
@@ -46,6 +52,14 @@ func listEvents(ctx context.Context, realm *gateway.Realm, q command.AuditQuesti
 		log.Next = events[len(events)-1].Number
 	}
 	return log, nil
+}
+
+func joined(kinds []authcore.EventKind) string {
+	names := make([]string, len(kinds))
+	for i, kind := range kinds {
+		names[i] = string(kind)
+	}
+	return strings.Join(names, ", ")
 }
 
 // subjectOf answers the id of a user whom events may be about: also of one who was deleted, and is known by the id only.

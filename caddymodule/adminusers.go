@@ -2,6 +2,8 @@ package caddymodule
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/gateway"
@@ -16,8 +18,12 @@ const maxListed = 1000
 
 // listUsers answers `caddy authgate user list`.
 func listUsers(ctx context.Context, realm *gateway.Realm, q command.UserListQuestion) (command.UserList, error) {
+	order := authcore.UserOrder(q.Order)
+	if !slices.Contains([]authcore.UserOrder{"", authcore.ByUsername, authcore.ByCreated}, order) {
+		return command.UserList{}, fmt.Errorf("%w: order %q: write %s or %s", gateway.ErrQuestion, q.Order, authcore.ByUsername, authcore.ByCreated)
+	}
 	list, err := realm.Users(ctx, authcore.UserQuery{
-		Search: q.Search, Role: q.Role, Disabled: q.Disabled, Order: authcore.UserOrder(q.Order), Descending: q.Reverse,
+		Search: q.Search, Role: q.Role, Disabled: q.Disabled, Order: order, Descending: q.Reverse,
 		After: q.After, Limit: min(max(q.Limit, 0), maxListed),
 	})
 	if err != nil {
