@@ -234,11 +234,11 @@ func unavailable(err error) *refused {
 func (g *Gateway) refusal(r *http.Request, v *visitor, d policy.Decision, websocket bool) *refused {
 	switch d.Verdict {
 	case policy.Allow:
-		if websocket && v.via == byCookie && g.foreignOrigin(r) {
+		if websocket && v.via == byCookie && g.foreignPage(r) {
 			// Browsers send cookies with websockets from any page and let that page read the answers.
 			return &refused{errCrossSite, "forbidden"}
 		}
-		if v.via == byBasic && v.identity != nil && (g.foreignOrigin(r) || isForeignFetch(r)) {
+		if v.via == byBasic && v.identity != nil && (g.foreignPage(r) || isForeignFetch(r)) {
 			// Browsers add a password that was typed once to requests of any page, too.
 			return &refused{errCrossSite, "forbidden"}
 		}
@@ -262,7 +262,7 @@ func (g *Gateway) refusal(r *http.Request, v *visitor, d policy.Decision, websoc
 	return &refused{errForbidden, "forbidden"}
 }
 
-// foreignOrigin reports whether a page of another origin sent the request.
+// foreignOrigin reports whether a page of another origin than the site's sent the request.
 func (g *Gateway) foreignOrigin(r *http.Request) bool {
 	from := r.Header["Origin"]
 	return len(from) > 1 || len(from) == 1 && !strings.EqualFold(from[0], g.origin.text)

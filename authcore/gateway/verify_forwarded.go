@@ -1,10 +1,8 @@
 package gateway
 
 import (
-	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 )
 
@@ -177,12 +175,7 @@ func (f *forwarded) check(home origin, domain string) *Error {
 	if home.isHost(f.host) {
 		return nil
 	}
-	name, port, err := net.SplitHostPort(f.host)
-	if err != nil {
-		name, port = f.host, "0"
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil || !validHost(name) ||
-		name != domain && !strings.HasSuffix(name, "."+domain) {
+	if !isBelow(f.host, domain) {
 		return badAsk("the host is neither that of " + home.text + " nor below its cookie_domain")
 	}
 	return nil
