@@ -1,0 +1,104 @@
+package gateway
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddy-authgate/authgate/authcore"
+)
+
+// What may stall while its backend says nothing gets a context of its own, which ends with the stream; the rest pays for none.
+func TestWhatCanStall(t *testing.T) {
+	for name, c := range map[string]struct {
+		proto int
+		long  int64
+		kind  string
+		want  bool
+	}{
+		"page": {1, 0, "", false}, "form": {2, smallBody, "text/plain", false}, "upload": {1, smallBody + 1, "", true},
+		"of unknown length": {2, -1, "", true}, "HTTP/3": {3, 0, "", true}, "gRPC": {2, 5, "application/grpc+proto", true},
+	} {
+		r := httptest.NewRequest("POST", home+"/x", nil)
+		r.ProtoMajor, r.ContentLength = c.proto, c.long
+		r.Header.Set("Content-Type", c.kind)
+		if got := canStall(r); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// An upload that nobody reads, over a connection that knows no deadlines, ends with its session by its context.
+func TestContextOfAnUploadEndsWithItsSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, told := bubble(t)
+		me := h.signInCookie(newSigner(1))
+		r := httptest.NewRequest("POST", home+"/events", nil)
+		r.Header.Add(me[0], me[1])
+		r.ContentLength = -1
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			h.gateway.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				select {
+				case <-r.Context().Done():
+				case <-time.After(time.Hour):
+					t.Error("it goes on")
+				}
+			})).ServeHTTP(httptest.NewRecorder(), r)
+		}()
+		time.Sleep(time.Second)
+		h.do("POST", "sign-out", "", me...)
+		<-over
+		synctest.Wait()
+		told.only(t, streamSessionEnded)
+	})
+}
+
+// A session that ends between the moment in which it is known who asks and that in which a websocket is handed over opens none.
+func TestWebsocketOfASessionThatEndsMeanwhile(t *testing.T) {
+	var h *house
+	end := false
+	h = build(t, func(_ *RealmConfig, s *Site) {
+		s.Identified = func(_ *http.Request, id *authcore.Identity) {
+			if end && id != nil {
+				h.realm.forget(id.SessionID)
+			}
+		}
+	})
+	me := h.signInTokens(newSigner(1)).bearer()
+	ask := func() (int, http.Header) {
+		return h.reach("/ws", append([]string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}, me...)...)
+	}
+	if code, _ := ask(); code != http.StatusTeapot {
+		t.Fatalf("answered %d", code)
+	}
+	end = true
+	if code, got := ask(); code != http.StatusUnauthorized || got != nil {
+		t.Errorf("answered %d", code)
+	}
+}
+
+// Tokens issued between two changes in one second are out of date, wherever the changes were made; that a change made here is
+// heard of, too, puts nobody off.
+func TestChangesInOneSecond(t *testing.T) {
+	now := time.Unix(1000, 5)
+	for name, c := range map[string]struct {
+		do   func(s *State, change func(here bool))
+		want int64
+	}{
+		"one":                      {func(_ *State, change func(bool)) { change(true) }, 1001},
+		"one, heard of":            {func(_ *State, change func(bool)) { change(true); change(false) }, 1001},
+		"two here":                 {func(_ *State, change func(bool)) { change(true); change(true) }, 1002},
+		"two elsewhere":            {func(_ *State, change func(bool)) { change(false); change(false) }, 1001},
+		"two elsewhere, one token": {func(s *State, change func(bool)) { change(false); s.outdatedUntil("u"); change(false) }, 1002},
+	} {
+		s := NewState()
+		c.do(s, func(here bool) { s.outdate("u", now, now.Add(time.Hour), here) })
+		if got := s.outdatedUntil("u").Unix(); got != c.want {
+			t.Errorf("%s: from %d, want %d", name, got, c.want)
+		}
+	}
+}
