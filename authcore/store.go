@@ -52,6 +52,6 @@ type Clock interface {
 
 // Health asks a store whether it can work.
 type Health interface {
-	// Ping answers nil where the store can be read now.
+	// Ping answers nil where the store can be read, and written, now. It writes nothing.
 	Ping(ctx context.Context) error
 }

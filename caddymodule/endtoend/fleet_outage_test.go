@@ -301,6 +301,47 @@ func TestPostgresFails(t *testing.T) {
 	}
 }
 
+// PostgreSQL only reads, as a standby does that the address leads to since the failover. What needs a write is refused, and
+// health/ready says so, or the balancer would go on sending people to sign in there; requests go on, and once it writes
+// everything works again without a restart.
+func TestPostgresThatOnlyReads(t *testing.T) {
+	t.Parallel()
+	f := startFleet(t, plan{accounts: "own postgres"})
+	e := f.eve(t, new(passkeytest.Authenticator))
+	readOnly := func(on string) {
+		f.postgres.Query("", "ALTER SYSTEM SET default_transaction_read_only = "+on)
+		f.postgres.Query("", "SELECT pg_reload_conf()")
+	}
+	readOnly("on")
+	for i, g := range f.gates {
+		if !eventually(time.Minute, func() bool { return g.get(t, "/auth/health/ready").status == 503 }) {
+			t.Errorf("gate %d says that it is ready", i)
+		}
+		g.wantRefused(t, "ready", g.get(t, "/auth/health/ready"))
+		if g.operatorSaysReady(t) {
+			t.Errorf("gate %d tells the operator that it is ready", i)
+		}
+		w := walletOf(fmt.Sprint("new ", i))
+		var a answer
+		if !eventually(time.Minute, func() bool { // the server tells its processes one by one
+			message, _ := g.challenge(t, w)
+			a = g.post(t, "challenge/sign", signed(message, w))
+			return a.status != 200
+		}) {
+			t.Errorf("gate %d signs people in", i)
+		}
+		g.wantRefused(t, "challenge/sign", a)
+		g.get(t, "/auth/health/live").want(t, 200)
+		g.get(t, "/reports/x", e.program.bearer()).want(t, 200)
+		g.get(t, "/reports/x", e.browser.cookieLine()).want(t, 200)
+	}
+	readOnly("off")
+	for i, g := range f.gates {
+		g.wantReady(t)
+		g.signIn(t, walletOf(fmt.Sprint("new ", i)))
+	}
+}
+
 // F17: the disk of PostgreSQL is full. What needs a write is refused, requests go on, and once there is room everything
 // works again without a restart.
 func TestPostgresDiskFull(t *testing.T) {
@@ -350,6 +391,7 @@ func TestPostgresDiskFull(t *testing.T) {
 		t.Fatal("the disk does not get full")
 	}
 	for _, g := range f.gates {
+		g.wantReady(t) // it writes nothing, so it cannot tell: the room is to be watched, see the README
 		g.get(t, "/reports/x", e.program.bearer()).want(t, 200)
 		g.get(t, "/reports/x", e.browser.cookieLine()).want(t, 200)
 	}

@@ -2,6 +2,9 @@ package endtoend
 
 import (
 	"database/sql"
+	"encoding/json"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +13,8 @@ import (
 	"time"
 
 	_ "modernc.org/sqlite"
+
+	"github.com/caddy-authgate/authgate/caddymodule/command"
 )
 
 // A first start without its store begins closed and opens by itself.
@@ -104,13 +109,24 @@ func TestStoreThatCannotWrite(t *testing.T) {
 	blocked.Go(func() {
 		g.wantUnavailable(t, g.post(t, "challenge/sign", map[string]any{"challenge": message, "signature": alice.sign(message)}))
 	})
+	blocked.Go(func() { g.wantUnavailable(t, g.get(t, "/auth/health/ready")) })
+	blocked.Go(func() {
+		if g.operatorSaysReady(t) {
+			t.Error("to the operator it is ready")
+		}
+	})
 	for _, line := range []string{program.bearer(), browser.cookieLine()} {
 		g.get(t, "/reports/x", line).want(t, 200)
 	}
 	g.get(t, "/public/x").want(t, 200)
+	g.get(t, "/auth/health/live").want(t, 200)
 	blocked.Wait()
 	if _, err := lock.ExecContext(t.Context(), "ROLLBACK"); err != nil {
 		t.Fatal(err)
+	}
+	g.wantReady(t)
+	if !g.operatorSaysReady(t) {
+		t.Error("to the operator it is not ready again")
 	}
 
 	var next signedIn
@@ -119,4 +135,20 @@ func TestStoreThatCannotWrite(t *testing.T) {
 	g.signIn(t, alice)
 	g.signOut(t, next.bearer())
 	g.get(t, "/reports/x", next.bearer()).want(t, 401)
+}
+
+// operatorSaysReady reports what "caddy authgate status" is told.
+func (g *gate) operatorSaysReady(t *testing.T) bool {
+	t.Helper()
+	resp, err := http.Post(fmt.Sprintf("http://127.0.0.1:%d%s", g.admin, command.StatusPath), "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Error(err)
+		return false
+	}
+	defer resp.Body.Close()
+	var status command.Status
+	if err := json.NewDecoder(resp.Body).Decode(&status); err != nil || resp.StatusCode != 200 {
+		t.Errorf("status: %d, %v", resp.StatusCode, err)
+	}
+	return status.Ready
 }

@@ -138,9 +138,6 @@ func TestLockedByAnotherProcess(t *testing.T) {
 // The lock is held for longer than SQLite itself waits: the statement is tried again.
 func TestRetriesWhenLocked(t *testing.T) {
 	s, path := openInside(t)
-	if _, err := s.writes.ExecContext(t.Context(), "PRAGMA busy_timeout = 1"); err != nil {
-		t.Fatal(err)
-	}
 	other, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
@@ -153,27 +150,37 @@ func TestRetriesWhenLocked(t *testing.T) {
 	if _, err := conn.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
 		t.Fatal(err)
 	}
-	// The lock goes when the store is asked the first time whether to try again.
 	asked := 0
-	d := dialect()
-	again := d.Again
-	d.Again = func(err error) bool {
-		yes := again(err)
-		if yes {
-			asked++
-			if _, err := conn.ExecContext(t.Context(), "ROLLBACK"); err != nil {
-				t.Error(err)
-			}
+	release(t, s, func() {
+		asked++
+		if _, err := conn.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+			t.Error(err)
 		}
-		return yes
-	}
-	s.store = sqlstore.New(sqlstore.Config{DB: s.writes, Reads: s.reads, Dialect: d})
+	})
 	if err := createUser(t.Context(), s, "alice"); err != nil {
 		t.Fatal(err)
 	}
 	if asked != 1 {
 		t.Fatalf("asked %d times", asked)
 	}
+}
+
+// release calls free when the store is asked whether to try again what met a lock, for which SQLite does not wait.
+func release(t *testing.T, s *Store, free func()) {
+	t.Helper()
+	if _, err := s.writes.ExecContext(t.Context(), "PRAGMA busy_timeout = 1"); err != nil {
+		t.Fatal(err)
+	}
+	d := dialect()
+	again := d.Again
+	d.Again = func(err error) bool {
+		yes := again(err)
+		if yes {
+			free()
+		}
+		return yes
+	}
+	s.store = sqlstore.New(sqlstore.Config{DB: s.writes, Reads: s.reads, Dialect: d})
 }
 
 // The disk is full: what needs room is refused, what reads goes on, and when there is room again all goes on by itself.

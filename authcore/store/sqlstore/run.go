@@ -22,12 +22,17 @@ func (s *Store) read(ctx context.Context, what string, f func(context.Context, r
 	if s.tx != nil {
 		return s.tx.do(ctx, what, f)
 	}
+	return s.repeatable(ctx, s.reads, what, f)
+}
+
+// repeatable does what may be done once more where nobody knows whether it was done: a connection that is gone is no matter.
+func (s *Store) repeatable(ctx context.Context, on *sql.DB, what string, f func(context.Context, run) error) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	return s.again(ctx, what, func() error {
-		err := f(ctx, run{s.reads, &s.dialect})
+		err := f(ctx, run{on, &s.dialect})
 		for n := 1; n <= retries && s.dialect.cut(err) && pause(ctx, n); n++ {
-			err = f(ctx, run{s.reads, &s.dialect})
+			err = f(ctx, run{on, &s.dialect})
 		}
 		return err
 	})

@@ -119,10 +119,12 @@ func (s *Store) ChallengeStores() authcore.ChallengeStores {
 	return authcore.ChallengeStores{Challenges: s, Attempts: s, Health: s}
 }
 
-// Ping implements authcore.Health: it reads from a table, since a connection alone tells little.
+// Ping implements authcore.Health. It looks for rows to write, of which there are none and to which it would do nothing, so
+// that it needs all that a write needs but room on the disk: a server that is a standby since the failover, or a file that
+// somebody else has locked, answers what only reads as ever, and nobody can sign in.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.read(ctx, "ping", func(ctx context.Context, r run) error {
-		_, err := r.row(ctx, `SELECT position FROM signing_keys LIMIT 1`, nil, new(int64))
+	return s.repeatable(ctx, s.db, "ping", func(ctx context.Context, r run) error {
+		_, err := r.exec(ctx, `UPDATE signing_keys SET position = position WHERE position < 0`)
 		return err
 	})
 }
