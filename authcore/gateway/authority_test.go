@@ -61,21 +61,33 @@ func FuzzAdditionsRaiseNoAuthority(f *testing.F) {
 			{Roles: []string{"admin"}, Paths: []string{"/admin/*"}},
 			{Deny: true, Paths: []string{"/internal/*"}},
 			{SignedIn: true, Paths: []string{"/reports/*"}, Methods: []string{"GET"}},
+			{SignedIn: true, Paths: []string{"/strict/*"}, Strict: true},
 		}
 	})
-	credentials := [][]string{nil, h.signInTokens(newSigner(1)).bearer(), h.signInCookie(newSigner(2))}
+	credentials := [][]string{nil, h.signInTokens(newSigner(1)).bearer(), h.signInCookie(newSigner(2)), h.signInCookie(newSigner(3))}
+	// The last is of a session that ended elsewhere: it opens for the life of its access token what no strict rule is about.
+	h.endElsewhere(h.signedInAs(credentials[3]))
 	// Of each path the stricter reading must hold: no spelling of the others is of a public one.
 	paths := map[string][]string{
 		"/admin/x":    {"/Admin/x", "//admin/x", "/admin%2Fx", "/admin;a=b/x", "/public/..;/admin/x", "/public/%2e%2e/admin/x", "/./admin/x", "/admin./x", "/%61dmin/x"},
 		"/internal/x": {"/INTERNAL/x", "/internal//x", "/public/../internal/x", "/internal%2fx"},
 		"/public/x":   {"/public/./x", "/public//x", "/public/%78"},
 		"/reports/x":  {"/reports/./x", "/reports//x", "/public/..%2freports/x"},
+		"/strict/x":   {"/Strict/x", "/public/..%2fstrict/x", "/public/%2e%2e/strict/x", "/public/..;/strict/x", "//h/strict/x", "/strict/..%2fpublic/x", "/x/%2e%2e/strict/y"},
 		"/unnamed":    {"/unnamed/", "/unnamed?/public/x", "/UNNAMED"},
 	}
 	names := slices.Sorted(maps.Keys(paths))
 	methods := []string{"GET", "POST", "DELETE", "OPTIONS", "HEAD"}
 	for i := range 64 {
 		f.Add(binary.LittleEndian.AppendUint64(nil, uint64(i)*0x9e3779b97f4a7c15))
+	}
+	// Each spelling by itself.
+	for who := range credentials {
+		for i, name := range names {
+			for spelling := range paths[name] {
+				f.Add([]byte{byte(who), byte(i), 0, 1, byte(spelling)})
+			}
+		}
 	}
 	// Each header by itself, in requests that pass: of nobody, of a program and of a browser.
 	for who := range credentials {

@@ -37,7 +37,6 @@ type Answer struct {
 	Identity *authcore.Identity
 	// The judgement, where Route is empty.
 	policy.Explanation
-	Strict bool   // the rule asks the store at each request
 	SignIn string // where a person is sent to sign in; empty: that is not the answer
 	// Preflight is what becomes of a CORS preflight that asks for this request; empty: there is none for it.
 	Preflight string
@@ -145,7 +144,6 @@ func (g *Gateway) explain(ctx context.Context, q Question) (Answer, error) {
 	asked := policy.Request{Method: a.Method, Path: a.Path, Client: q.Client, Identity: a.Identity, Now: g.realm.Now()}
 	a.Explanation = g.policy.Explain(asked)
 	a.Words = append(a.Words, a.Explanation.Words...)
-	a.Strict = a.Rule >= 0 && g.site.Rules[a.Rule].Strict
 	if a.Strict {
 		a.Words = append(a.Words, "The store is asked at each request whether the session lives and what its user may.")
 	}

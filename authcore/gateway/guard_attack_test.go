@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/policy"
 )
 
 // changeSessions changes the open sessions of a user in the store only, as other instances do.
@@ -257,5 +259,62 @@ func TestRefusalsFromEverywhereAreBounded(t *testing.T) {
 	_, past := r.count(refusalKey{client: "later"}, refusal{}, now.Add(refusalWindow))
 	if past == nil || past.beyond != 2*refusalsInAll {
 		t.Error("what was beyond is forgotten")
+	}
+}
+
+// endElsewhere ends the open sessions of a user in the store only, as other instances do.
+func (h *house) endElsewhere(userID string) {
+	h.t.Helper()
+	open, err := h.store.SessionsOf(h.t.Context(), userID, h.now)
+	if err != nil || len(open) == 0 {
+		h.t.Fatal(open, err)
+	}
+	for _, s := range open {
+		if err := h.store.EndSession(h.t.Context(), s.ID); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+}
+
+// The session ended on another instance, of which this one has not heard. A spelling of the path that also reads as one
+// below another rule let the access token count, and what came back went into shared caches.
+func TestAttackStrictRuleUnderAnotherSpelling(t *testing.T) {
+	h := build(t, func(_ *RealmConfig, s *Site) {
+		s.Rules = []policy.Rule{
+			{Anyone: true, Paths: []string{"/public/*"}},
+			{SignedIn: true, Paths: []string{"/strict/*"}, Strict: true},
+		}
+	})
+	me := h.signInCookie(newSigner(1))
+	id := h.signedInAs(me)
+	get := func(target string) answer {
+		r := h.request("GET", "", "", me...)
+		u, err := url.ParseRequestURI(home + target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.URL, r.RequestURI = u, target
+		return h.serve(r)
+	}
+	if a := get("/public/x"); a.Code != http.StatusTeapot || a.Header().Get("Cache-Control") != "" {
+		t.Errorf("what is for everybody: answered %d, Cache-Control %q", a.Code, a.Header().Get("Cache-Control"))
+	}
+	if a := get("/public/..%2fx"); a.Code != http.StatusTeapot || a.Header().Get("Cache-Control") != "private" {
+		t.Errorf("answered %d, Cache-Control %q", a.Code, a.Header().Get("Cache-Control"))
+	}
+	spellings := []string{
+		"/strict/x", "/public/..%2fstrict/x", "/public/%2e%2e/strict/x", "/public/..;/strict/x", "//h/strict/x", "/x/%2e%2e/strict/y", "/strict/..%2fpublic/x",
+	}
+	for _, target := range spellings {
+		if a := get(target); a.Code != http.StatusTeapot {
+			t.Errorf("%s: answered %d while the session lives", target, a.Code)
+		}
+	}
+	h.endElsewhere(id)
+	for _, target := range spellings {
+		get(target).refused(401, "unauthenticated")
+	}
+	if a := get("/public/x"); a.Code != http.StatusTeapot {
+		t.Errorf("another rule asks the store: %d", a.Code)
 	}
 }

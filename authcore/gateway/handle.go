@@ -69,7 +69,7 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) (err
 	var d policy.Decision
 	if refusal == nil {
 		d = g.judgeTraced(r, asked, traced)
-		if d.Rule >= 0 && g.site.Rules[d.Rule].Strict && v.ticket != nil {
+		if d.Strict && v.ticket != nil {
 			d, refusal = g.judgeStrictly(r, &v, asked)
 		}
 		if d.Verdict != policy.Allow && refusal == nil && r.Method == http.MethodOptions {
@@ -117,7 +117,7 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) (err
 		return next(f, r)
 	}
 	setHeaders(r.Header, v.ticket.headers, said)
-	f.private = !(d.Rule >= 0 && g.site.Rules[d.Rule].Anyone)
+	f.private = !d.Public
 	f.stream.gateway, f.stream.ticket, f.stream.asked = g, v.ticket, asked
 	r, live := f.stream.begin(r, websocket || isEventStream(r.Header))
 	if !live {

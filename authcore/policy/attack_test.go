@@ -3,6 +3,7 @@ package policy
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
 )
@@ -194,6 +195,48 @@ func TestStrictestReadingCounts(t *testing.T) {
 	for _, test := range tests {
 		if d := p.Judge(get(test.path, test.id)); d.Verdict != test.want || d.Rule != test.rule {
 			t.Errorf("%s: %v, want %s by %d", test.path, d, test.want, test.rule)
+		}
+	}
+}
+
+// Of two readings that are both let through the first decided once, and a spelling with another reading before it dodged
+// the strict rule, or had a shared cache keep what is for one user.
+func TestAnyReadingIsStrictAndAllArePublic(t *testing.T) {
+	p := mustCompile(t,
+		Rule{Anyone: true, Paths: []string{"/public/*"}},
+		Rule{SignedIn: true, Paths: []string{"/strict/*"}, Strict: true},
+		Rule{Roles: []string{"admin"}, Paths: []string{"/vault/*"}, Strict: true},
+		Rule{SignedIn: true, Paths: []string{"/fresh/*"}, Strict: true, Within: time.Minute},
+	)
+	token := &authcore.Identity{Subject: "u1", Username: "alice", Token: true}
+	for _, test := range []struct {
+		path           string
+		id             *authcore.Identity
+		strict, public bool
+	}{
+		{"/public/x", alice, false, true},
+		{"/public/%78", alice, false, true},
+		{"/unnamed", alice, false, false},
+		{"/strict/x", alice, true, false},
+		{"/strict/x", nil, true, false},
+		{"/vault/x", alice, true, false},
+		{"/fresh/x", token, true, false},
+		{"/public/..%2fstrict/x", alice, true, false},
+		{"/public/%2e%2e/strict/x", alice, true, false},
+		{"/public/..;/strict/x", alice, true, false},
+		{"//h/strict/x", alice, true, false},
+		{"/x/%2e%2e/strict/y", alice, true, false},
+		{"/strict/..%2fpublic/x", alice, true, false},
+		{"/strict/..%2funnamed", alice, true, false},
+		{"/strict/..%2fpublic/x", nil, true, false},
+		{"/public/..%2fx", alice, false, false},
+		{"/x/..%2fpublic/y", alice, false, false},
+	} {
+		if d := p.Judge(get(test.path, test.id)); d.Strict != test.strict || d.Public != test.public {
+			t.Errorf("%s: %+v, want strict %v, public %v", test.path, d, test.strict, test.public)
+		}
+		if e := p.Explain(get(test.path, test.id)); e.Strict != test.strict {
+			t.Errorf("%s is explained as strict: %v", test.path, e.Strict)
 		}
 	}
 }

@@ -57,6 +57,9 @@ type Decision struct {
 
 	With   []authcore.Method // StepUp: one of these must be used; empty: any. Not to be changed.
 	Within time.Duration     // StepUp: and no longer ago than this; 0: at any time in this session
+
+	Strict bool // under some reading a rule with Strict decides
+	Public bool // under every reading a rule with Anyone decides
 }
 
 // Policy is a compiled list of rules.
@@ -82,9 +85,9 @@ func (p *Policy) Judge(req Request) Decision {
 	if id := req.Identity; id != nil && id.Token && d.Verdict > SignIn {
 		switch {
 		case d.Verdict == StepUp:
-			return Decision{Rule: d.Rule, Reading: d.Reading}
+			return Decision{Rule: d.Rule, Reading: d.Reading, Strict: d.Strict}
 		case id.Reach != nil && !id.Reach.Reaches(req.Path):
-			return Decision{Rule: unnamed, Reading: d.Reading}
+			return Decision{Rule: unnamed, Reading: d.Reading, Strict: d.Strict}
 		}
 	}
 	return d
@@ -137,10 +140,14 @@ func (p *Policy) judgeIn(root *node, text string, req *Request) Decision {
 	return d
 }
 
+// stricter answers the decision with the stricter verdict. What else a decision says holds whichever reading the backend
+// has: of two that let a request through, one may ask the store, and only one be for everybody.
 func stricter(a, b Decision) Decision {
+	strict, public := a.Strict || b.Strict, a.Public && b.Public
 	if b.Verdict < a.Verdict {
-		return b
+		a = b
 	}
+	a.Strict, a.Public = strict, public
 	return a
 }
 
@@ -159,6 +166,7 @@ func (p *Policy) decide(index int, reading string, req *Request) Decision {
 		return d
 	}
 	rule := &p.rules[index]
+	d.Strict, d.Public = rule.strict, rule.anyone
 	switch {
 	case rule.deny:
 	case req.preflight:

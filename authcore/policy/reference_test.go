@@ -136,12 +136,13 @@ var refRules = []Rule{
 	{Deny: true, Paths: []string{"/public2", "/internal/*", "/open/closed"}},
 	{Roles: []string{"admin"}, Paths: []string{"/admin/*", "/a/b"}},
 	{Anyone: true, Paths: []string{"/a/*"}},
-	{Roles: []string{"editor"}, Paths: []string{"/posts/*", "/k"}},
+	{Roles: []string{"editor"}, Paths: []string{"/posts/*", "/k"}, Strict: true},
 }
 
-// checkReaders lets a backend made of the readers that program names read a target that was let through for id, and fails
-// where what it makes of it is not allowed. Two passes of decoding at most, and one at least: no backend serves escapes.
-func checkReaders(t *testing.T, target string, id *authcore.Identity, program []byte) {
+// checkReaders lets a backend made of the readers that program names read a target that was let through for id by d, and
+// fails where what it makes of it is not allowed, or d tells less of it than its rule does. Two passes of decoding at most,
+// and one at least: no backend serves escapes.
+func checkReaders(t *testing.T, target string, id *authcore.Identity, d Decision, program []byte) {
 	req := get(target, id)
 	text, passes := target, 0
 	var names []string
@@ -161,8 +162,12 @@ func checkReaders(t *testing.T, target string, id *authcore.Identity, program []
 		if passes == 0 {
 			continue
 		}
-		if v, rule := reference(refRules, req.Method, text, req.Client, id); v != Allow {
+		v, rule := reference(refRules, req.Method, text, req.Client, id)
+		if v != Allow {
 			t.Fatalf("%q was let through, but a backend (%s) reads it as %q: %s by %d", target, strings.Join(names, ", "), text, v, rule)
+		}
+		if rule >= 0 && refRules[rule].Strict && !d.Strict || d.Public && (rule < 0 || !refRules[rule].Anyone) {
+			t.Fatalf("%q was let through by %+v, but a backend (%s) reads it as %q, by %d", target, d, strings.Join(names, ", "), text, rule)
 		}
 	}
 }
@@ -177,8 +182,8 @@ func FuzzReadings(f *testing.F) {
 	p := mustCompile(f, refRules...)
 	f.Fuzz(func(t *testing.T, target string, program []byte) {
 		for _, id := range []*authcore.Identity{nil, alice} {
-			if p.Judge(get(target, id)).Verdict == Allow {
-				checkReaders(t, target, id, program)
+			if d := p.Judge(get(target, id)); d.Verdict == Allow {
+				checkReaders(t, target, id, d, program)
 			}
 		}
 	})
@@ -200,7 +205,8 @@ func TestReadersAgreeWithPolicy(t *testing.T) {
 			target += pieces[random.IntN(len(pieces))]
 		}
 		for _, id := range []*authcore.Identity{nil, alice} {
-			if p.Judge(get(target, id)).Verdict != Allow {
+			d := p.Judge(get(target, id))
+			if d.Verdict != Allow {
 				continue
 			}
 			allowed++
@@ -208,7 +214,7 @@ func TestReadersAgreeWithPolicy(t *testing.T) {
 				for i := range program {
 					program[i] = byte(random.IntN(len(readers)))
 				}
-				checkReaders(t, target, id, program)
+				checkReaders(t, target, id, d, program)
 			}
 		}
 	}

@@ -50,6 +50,7 @@ type compiled struct {
 	deny, anyone bool
 	signedIn     bool
 	preflight    bool
+	strict       bool
 	roles        []string
 	usernames    []string // in lower case, as the next two
 	emails       []string
@@ -107,7 +108,7 @@ func Compile(rules []Rule, mount string) (*Policy, error) {
 
 func compile(rule Rule) (compiled, error) {
 	c := compiled{
-		deny: rule.Deny, anyone: rule.Anyone, signedIn: rule.SignedIn, preflight: rule.Preflight,
+		deny: rule.Deny, anyone: rule.Anyone, signedIn: rule.SignedIn, preflight: rule.Preflight, strict: rule.Strict,
 		roles: slices.Clone(rule.Roles), methods: slices.Clone(rule.Methods),
 		with: slices.Clone(rule.With), within: rule.Within,
 	}
