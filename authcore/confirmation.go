@@ -26,6 +26,12 @@ type Confirmation struct {
 	Expires time.Time
 }
 
+// Recovery is what a recovery link waits with, Confirmation.Data as JSON: the link is good for as long as whoever made it may
+// make one.
+type Recovery struct {
+	By string `json:"by"` // the id of who made the link, or Operator
+}
+
 // Confirmations keeps what waits to be confirmed.
 type Confirmations interface {
 	// ReplaceConfirmation stores c in place of the one of the same purpose and subject, whose key is good no more.

@@ -11,7 +11,7 @@ type Invite struct {
 	KeyHash [32]byte // HashSecret of the key in the link, which itself is never stored
 	Roles   []string // which every account that is opened with it gets
 	Note    string   // for whom, in the words of who made it; may be empty
-	By      string   // the id of who made it, or Operator
+	By      string   // the id of who made it, or Operator; it is good for as long as they may make one
 	Created time.Time
 	Expires time.Time
 	Uses    int // how many accounts may be opened with it

@@ -91,9 +91,34 @@ func inviteDetail(i authcore.Invite) string {
 	return detail
 }
 
+// OpenInvite is an invite in a list.
+type OpenInvite struct {
+	authcore.Invite
+	Live bool // an account may be opened with it now: by itself, and because who made it may invite still
+}
+
 // Invites answers all invites that are not deleted yet, expired and used ones too, the newest first.
-func (r *Realm) Invites(ctx context.Context) ([]authcore.Invite, error) {
-	return r.Stores.Invites.InvitesOpen(ctx)
+func (r *Realm) Invites(ctx context.Context) ([]OpenInvite, error) {
+	all, err := r.Stores.Invites.InvitesOpen(ctx)
+	if err != nil {
+		return nil, err
+	}
+	open, may := make([]OpenInvite, len(all)), map[string]bool{}
+	for n, i := range all {
+		open[n] = OpenInvite{Invite: i, Live: i.Live(r.Now())}
+		if !open[n].Live {
+			continue
+		}
+		is, known := may[i.By]
+		if !known {
+			if is, err = r.mayAdminister(ctx, r.Stores, i.By); err != nil {
+				return nil, err
+			}
+			may[i.By] = is
+		}
+		open[n].Live = is
+	}
+	return open, nil
 }
 
 // RevokeInvite deletes an invite: nobody opens an account with it any more. It answers authcore.ErrInviteNotFound.
@@ -140,7 +165,20 @@ func (r *Realm) invited(ctx context.Context, key string) (authcore.Invite, error
 	if err == nil && !i.Live(r.Now()) {
 		err = fmt.Errorf("gateway: invite: %w", authcore.ErrInviteExpired)
 	}
+	if err == nil {
+		err = r.stillInvites(ctx, r.Stores, i)
+	}
 	return i, err
+}
+
+// stillInvites answers authcore.ErrInviteNotFound for an invite of somebody who may not make one any more. The threat: an
+// administrator who is to be removed makes invites first, and opens accounts with them afterwards.
+func (r *Realm) stillInvites(ctx context.Context, s authcore.Stores, i authcore.Invite) error {
+	is, err := r.mayAdminister(ctx, s, i.By)
+	if err == nil && !is {
+		err = fmt.Errorf("gateway: invite: who made it does not administer: %w", authcore.ErrInviteNotFound)
+	}
+	return err
 }
 
 // createUser opens an account with its first credential. With an invite, of which the hash of the key is given, a use of it is
@@ -148,10 +186,22 @@ func (r *Realm) invited(ctx context.Context, key string) (authcore.Invite, error
 func (r *Realm) createUser(ctx context.Context, u authcore.User, first authcore.Credential, invite []byte, by authcore.Trace) error {
 	now := r.Now()
 	by.Actor = u.ID
+	if invite != nil { // before the transaction: a chain may have to be asked
+		i, err := r.Stores.Invites.Invite(ctx, [32]byte(invite))
+		if err == nil {
+			err = r.stillInvites(ctx, r.Stores, i)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return r.Stores.Transactions.Transact(ctx, func(s authcore.Stores) error {
 		opened := u
 		if invite != nil {
 			i, err := s.Invites.UseInvite(ctx, [32]byte(invite), now)
+			if err == nil {
+				err = r.stillInvites(ctx, s, i)
+			}
 			if err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -22,9 +23,13 @@ func (r *Realm) Recover(ctx context.Context, by authcore.Trace, userID, base str
 	if err != nil {
 		return "", time.Time{}, err
 	}
+	maker, err := json.Marshal(authcore.Recovery{By: by.Actor})
+	if err != nil {
+		return "", time.Time{}, err
+	}
 	now := r.Now().UTC().Truncate(time.Microsecond)
 	c := authcore.Confirmation{
-		KeyHash: authcore.HashSecret(key), Purpose: authcore.ConfirmRecovery, Subject: userID, Data: []byte("{}"),
+		KeyHash: authcore.HashSecret(key), Purpose: authcore.ConfirmRecovery, Subject: userID, Data: maker,
 		Created: now, Expires: now.Add(recoveryTTL),
 	}
 	tell, err := r.told(ctx, u, authcore.Mail{Kind: authcore.MailRecovery, Until: c.Expires, Origin: originOf(base)}, by)
@@ -79,11 +84,29 @@ func (r *Realm) recovering(ctx context.Context, key string) (authcore.User, auth
 	if !r.Now().Before(c.Expires) {
 		return authcore.User{}, c, fmt.Errorf("gateway: recover: %w", authcore.ErrConfirmationExpired)
 	}
+	if err := r.stillRecovers(ctx, r.Stores, c); err != nil {
+		return authcore.User{}, c, err
+	}
 	u, err := r.enabledUser(ctx, c.Subject)
 	if errors.Is(err, authcore.ErrUserNotFound) { // deleted since
 		err = fmt.Errorf("gateway: recover: %w: %w", authcore.ErrConfirmationNotFound, err)
 	}
 	return u, c, err
+}
+
+// stillRecovers answers authcore.ErrConfirmationNotFound for a recovery link of somebody who may not make one any more, or
+// of which is not known who made it. The threat: an administrator who is to be removed makes links to the accounts of
+// others first, and takes those over afterwards.
+func (r *Realm) stillRecovers(ctx context.Context, s authcore.Stores, c authcore.Confirmation) error {
+	var made authcore.Recovery
+	if err := json.Unmarshal(c.Data, &made); err != nil {
+		return fmt.Errorf("gateway: recover: %w: %w", authcore.ErrConfirmationNotFound, err)
+	}
+	is, err := r.mayAdminister(ctx, s, made.By)
+	if err == nil && !is {
+		err = fmt.Errorf("gateway: recover: who made the link does not administer: %w", authcore.ErrConfirmationNotFound)
+	}
+	return err
 }
 
 // recovered adds a credential to an account that is recovered: with the key, which is spent by that, all its sessions end and
@@ -98,7 +121,11 @@ func (r *Realm) recovered(ctx context.Context, u authcore.User, waiting authcore
 	var ended []string
 	err = r.Stores.Transactions.Transact(ctx, func(s authcore.Stores) error {
 		ended = nil
-		if _, err := s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmRecovery, waiting.KeyHash, now); err != nil {
+		used, err := s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmRecovery, waiting.KeyHash, now)
+		if err == nil {
+			err = r.stillRecovers(ctx, s, used)
+		}
+		if err != nil {
 			return err
 		}
 		had, err := s.Credentials.CredentialByKey(ctx, c.Kind, c.Key)

@@ -14,7 +14,7 @@ func (h *house) invite(tb testing.TB, id string, uses int, until time.Duration) 
 	tb.Helper()
 	key := "key of " + id
 	err := h.Stores.Invites.CreateInvite(tb.Context(), authcore.Invite{
-		ID: id, KeyHash: authcore.HashSecret(key), Roles: []string{"editor"}, Created: h.now, Expires: h.now.Add(until), Uses: uses,
+		ID: id, KeyHash: authcore.HashSecret(key), Roles: []string{"editor"}, By: authcore.Operator, Created: h.now, Expires: h.now.Add(until), Uses: uses,
 	})
 	if err != nil {
 		tb.Fatal(err)

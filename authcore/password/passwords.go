@@ -49,6 +49,10 @@ type Passwords struct {
 	Seal func(context.Context, authcore.Mail) (authcore.SealedMail, error)
 	// MayRegister says who may open an account without an invite. Without it nobody may.
 	MayRegister func(email string) bool
+	// MayInvite says whether somebody, by their id, may make invites and recovery links now: what they made before is good for
+	// as long. It is called inside transactions too, and just before them with the stores outside. Without it only
+	// authcore.Operator may.
+	MayInvite func(ctx context.Context, s authcore.Stores, by string) (bool, error)
 	// Selective says that MayRegister takes some addresses and not others, of which nobody is told.
 	Selective bool
 

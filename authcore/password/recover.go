@@ -2,7 +2,6 @@ package password
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -100,9 +99,12 @@ func (p *Passwords) Reset(ctx context.Context, r Resetting) (userID string, ende
 // where the key comes from, and for the account, which needs no password yet. Its errors are ErrNoEmail and those of Reset.
 func (p *Passwords) Recover(ctx context.Context, r Resetting) (userID string, ended []string, err error) {
 	keyHash := authcore.HashSecret(r.Key)
-	c, _, err := readConfirmation[json.RawMessage](ctx, p, authcore.ConfirmRecovery, keyHash)
+	c, made, err := readConfirmation[authcore.Recovery](ctx, p, authcore.ConfirmRecovery, keyHash)
 	if err != nil {
 		return "", nil, err
+	}
+	if err := p.stillRecovers(ctx, p.Stores, made); err != nil {
+		return "", nil, storeError("recover", err, authcore.ErrConfirmationNotFound)
 	}
 	a, err := p.accountByID(ctx, c.Subject)
 	switch {
@@ -126,9 +128,21 @@ func (p *Passwords) Recover(ctx context.Context, r Resetting) (userID string, en
 		if _, err := s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmRecovery, keyHash, now); err != nil {
 			return err
 		}
+		if err := p.stillRecovers(ctx, s, made); err != nil {
+			return err
+		}
 		return s.Events.AddEvent(ctx, used)
 	})
 	return a.user.ID, ended, err
+}
+
+// stillRecovers answers authcore.ErrConfirmationNotFound for the link of somebody who may not make one any more.
+func (p *Passwords) stillRecovers(ctx context.Context, s authcore.Stores, made authcore.Recovery) error {
+	is, err := p.mayInvite(ctx, s, made.By)
+	if err == nil && !is {
+		err = fmt.Errorf("password: recover: who made the link may not: %w", authcore.ErrConfirmationNotFound)
+	}
+	return err
 }
 
 // Change sets the password of a user, or gives the account its first one, and ends all other sessions, all device tokens

@@ -136,6 +136,15 @@ func (p *Passwords) Activate(ctx context.Context, a Activating) (authcore.User, 
 	case a.Receipt != nil && !known:
 		return authcore.User{}, fmt.Errorf("password: activate: %w", ErrPasswordRequired)
 	}
+	if user.Invite != nil { // before the transaction: who may invite is not to be found out in it alone
+		invite, err := p.Stores.Invites.Invite(ctx, [32]byte(user.Invite))
+		if err == nil {
+			err = p.stillInvites(ctx, p.Stores, invite)
+		}
+		if err != nil {
+			return authcore.User{}, storeError("read the invite", err, authcore.ErrInviteNotFound)
+		}
+	}
 	now := p.now()
 	id, err := p.newID()
 	if err != nil {
@@ -163,6 +172,9 @@ func (p *Passwords) Activate(ctx context.Context, a Activating) (authcore.User, 
 		}
 		if user.Invite != nil {
 			invite, err := s.Invites.UseInvite(ctx, [32]byte(user.Invite), now)
+			if err == nil {
+				err = p.stillInvites(ctx, s, invite)
+			}
 			if err != nil {
 				return err
 			}
@@ -226,7 +238,26 @@ func (p *Passwords) invite(ctx context.Context, key string) (authcore.Invite, er
 	case !i.Live(p.now()):
 		return i, fmt.Errorf("password: register: %w", authcore.ErrInviteExpired)
 	}
+	if err := p.stillInvites(ctx, p.Stores, i); err != nil {
+		return i, storeError("read the invite", err, authcore.ErrInviteNotFound)
+	}
 	return i, nil
+}
+
+// stillInvites answers authcore.ErrInviteNotFound for an invite of somebody who may not make one any more.
+func (p *Passwords) stillInvites(ctx context.Context, s authcore.Stores, i authcore.Invite) error {
+	is, err := p.mayInvite(ctx, s, i.By)
+	if err == nil && !is {
+		err = fmt.Errorf("password: invite: who made it may not: %w", authcore.ErrInviteNotFound)
+	}
+	return err
+}
+
+func (p *Passwords) mayInvite(ctx context.Context, s authcore.Stores, by string) (bool, error) {
+	if p.MayInvite == nil {
+		return by == authcore.Operator, nil
+	}
+	return p.MayInvite(ctx, s, by)
 }
 
 func (p *Passwords) mayRegister(email string) bool {
