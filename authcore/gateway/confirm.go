@@ -55,7 +55,7 @@ func (g *Gateway) confirms(r *http.Request, v *visitor) bool {
 // redirectToConfirm sends a person to confirm with what is asked for, from where they come back to what they asked for.
 // What they sent is kept meanwhile, or the page is told that it is not.
 func (g *Gateway) redirectToConfirm(w http.ResponseWriter, r *http.Request, v *visitor, asked *evidence, formKey string) {
-	about := confirmation{returnTo: g.safeReturn(g.realm.RequestURI(r)), evidence: *asked}
+	about := confirmation{returnTo: g.wayBack(r), evidence: *asked}
 	status := http.StatusFound
 	h := w.Header()
 	if r.Method == http.MethodPost {

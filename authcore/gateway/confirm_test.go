@@ -200,7 +200,7 @@ func TestWhoLacksEvidenceIsSentToConfirm(t *testing.T) {
 	for i, h := 0, append([]string{"Accept", "text/html"}, c.jar()...); i < len(h); i += 2 {
 		r.Header.Set(h[i], h[i+1])
 	}
-	if a := c.hand(r); a.Header().Get("Location") != home+"/auth/confirm?return_to=%2Fvault&with=passkey&within=60" {
+	if a := c.hand(r); a.Header().Get("Location") != home+"/auth/confirm?return_to=%2Fauth%2Fback%3Fto%3Dhttps%253A%252F%252Fwww.example.com%252Fvault&with=passkey&within=60" {
 		t.Errorf("on another host: %d %v", a.Code, a.Header())
 	}
 	// What is asked for is the session's, which a program continues by tokens.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -46,4 +47,24 @@ func (g *Gateway) foreignPage(r *http.Request) bool {
 	}
 	scheme, at, _ := strings.Cut(from[0], "://")
 	return len(from) > 1 || !strings.EqualFold(scheme, g.origin.scheme) || !strings.EqualFold(at, host)
+}
+
+// wayBack answers the path and query on the origin by which somebody comes back to what they asked for, once they have
+// signed in or confirmed there.
+func (g *Gateway) wayBack(r *http.Request) string {
+	to := g.safeReturn(g.realm.RequestURI(r))
+	if isForwarded(r) {
+		return to // where that was on another host, askedOf has seen to it
+	}
+	host := g.sibling(r)
+	if _, own := g.ownPath(r); own || host == "" {
+		return to
+	}
+	back := func(to string) string {
+		return g.safeReturn(g.site.Path + "/" + backRoute + "?to=" + url.QueryEscape(g.origin.scheme+"://"+host+to))
+	}
+	if there := back(to); there != "/" {
+		return there
+	}
+	return back("/") // too long: to the right host at least
 }

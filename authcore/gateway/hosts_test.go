@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
 )
 
 // siblings is a house that stands before all hosts below example.com, asked by another proxy or in the way itself.
@@ -99,5 +101,76 @@ func TestBasicOfSiblings(t *testing.T) {
 				t.Errorf("%s: from %s: answered %d", name, origin, a.Code)
 			}
 		}
+	}
+}
+
+// Somebody on a host below the cookie domain signs in on the origin, and comes back to the host where they were, as by way of
+// another proxy. A link that leads elsewhere is no place to come back to.
+func TestPeopleComeBackToTheirHost(t *testing.T) {
+	h := siblings(t)
+	b := &tab{h: h}
+	b.opens("wiki.example.com", "/some/place?x=1&y=%2F").isPage(200, "sign-in", "")
+	const back = "/auth/back?to=https%3A%2F%2Fwiki.example.com%2Fsome%2Fplace%3Fx%3D1%26y%3D%252F"
+	if u := mustParse(b.at); u.Host != "app.example.com" || u.Query().Get("return_to") != back {
+		t.Fatalf("at %s", b.at)
+	}
+	b.cookie = h.signInCookie(newSigner(2))
+	b.jar = b.cookie[1]
+	if a := b.back("app.example.com"); a.Code != http.StatusTeapot || b.at != "https://wiki.example.com/some/place?x=1&y=%2F" {
+		t.Errorf("%d at %s", a.Code, b.at)
+	}
+	for _, c := range []struct{ host, path, want string }{
+		{"wiki.example.com:8443", "/x", "/auth/back?to=https%3A%2F%2Fwiki.example.com%3A8443%2Fx"},
+		{"WIKI.example.com:443", "/x", "/auth/back?to=https%3A%2F%2Fwiki.example.com%2Fx"},
+		{"wiki.example.com", "/" + strings.Repeat("x", maxReturn-20), "/auth/back?to=https%3A%2F%2Fwiki.example.com%2F"},
+		{"wiki.example.com", "//evil.example/x", "/auth/back?to=https%3A%2F%2Fwiki.example.com%2F"},
+		{"wiki.example.com", "/auth/account", "/auth/account"}, // the gateway's own pages are the origin's
+		{"app.example.com", "/x", "/x"},
+		{"www.evil.example", "/x", "/x"},
+		{"a@b.example.com", "/x", "/x"},
+	} {
+		r := byItself("GET", home+c.path, "Accept", acceptHTML, "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document")
+		r.Host = c.host
+		to := mustParse(h.serve(r).Header().Get("Location"))
+		if got := to.Query().Get("return_to"); got != c.want || h.gateway.safeReturn(got) != got || c.host != "app.example.com" && to.Host != "app.example.com" {
+			t.Errorf("%s%.40s: sent to %s", c.host, c.path, to)
+		}
+	}
+	// Without a cookie domain no sign-in counts on another host: nobody is led back to one.
+	r := byItself("GET", "https://wiki.example.com/x", "Accept", acceptHTML, "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document")
+	if to := mustParse(asker(t).serve(r).Header().Get("Location")); to.Query().Get("return_to") != "/x" {
+		t.Errorf("sent to %s", to)
+	}
+}
+
+// Whom a page on another host refuses finds the way back from its button to sign in, and who confirms on the origin finds it too.
+func TestPagesOfSiblingsLeadBack(t *testing.T) {
+	h := siblings(t)
+	h.now = h.now.Add(2 * time.Minute)
+	alice := h.signInCookie(newSigner(2))
+	page := []string{"Accept", acceptHTML, "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}
+	a := h.serve(byItself("GET", "https://wiki.example.com/admin/x", append(page, alice...)...))
+	if want := "return=/auth/back?to=https%3A%2F%2Fwiki.example.com%2Fadmin%2Fx "; a.Code != 403 || !strings.Contains(a.Body.String(), want) {
+		t.Errorf("%d %s", a.Code, a.Body)
+	}
+	h.now = h.now.Add(2 * time.Minute) // past what /vault asks for
+	a = h.serve(byItself("GET", "https://wiki.example.com/vault/x", append(page, alice...)...))
+	to := mustParse(a.Header().Get("Location"))
+	if a.Code != 302 || to.Path != "/auth/confirm" || to.Query().Get("return_to") != "/auth/back?to=https%3A%2F%2Fwiki.example.com%2Fvault%2Fx" {
+		t.Errorf("%d %s", a.Code, to)
+	}
+}
+
+// Who goes in circles on a host where the sign-in counts is told of another cause than that of the host.
+func TestLoopOnASibling(t *testing.T) {
+	h := siblings(t)
+	b := &tab{h: h}
+	b.opens("wiki.example.com", "/x").isPage(200, "sign-in", "")
+	for range 2 {
+		b.back("app.example.com").isPage(200, "sign-in", "")
+	}
+	b.back("app.example.com").isPage(508, "loop", "sign_in_loop")
+	if !strings.Contains(h.log.String(), "sign-in loop: cookie") {
+		t.Errorf("the log says\n%s", h.log)
 	}
 }

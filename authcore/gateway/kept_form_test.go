@@ -194,6 +194,8 @@ func TestKeptFormOfAnotherHost(t *testing.T) {
 	to, err := url.Parse(c.hand(r).Header().Get("Location"))
 	if err != nil || to.Query().Has("form") || to.Query().Get("lost") != lostUnavailable {
 		t.Errorf("led to %v, %v", to, err)
+	} else if back := to.Query().Get("return_to"); back != "/auth/back?to=https%3A%2F%2Fwiki.example.com%2Fdesk" {
+		t.Errorf("they come back to %s", back)
 	}
 }
 

@@ -66,7 +66,7 @@ func (g *Gateway) redirectToSignIn(w http.ResponseWriter, r *http.Request, v *vi
 		return errLooped(g.loopReason(r, v))
 	}
 	h := w.Header()
-	to := g.site.Path + "/sign-in?return_to=" + url.QueryEscape(g.safeReturn(g.realm.RequestURI(r)))
+	to := g.site.Path + "/sign-in?return_to=" + url.QueryEscape(g.wayBack(r))
 	if len(bounced) > 0 {
 		to += "&" + bouncedParameter + "=" + writeTimes(bounced)
 	}
@@ -197,7 +197,7 @@ func (t *turns) again(what string, now time.Time) bool {
 // loopReason answers why somebody goes in circles, as far as it can be told.
 func (g *Gateway) loopReason(r *http.Request, v *visitor) string {
 	switch {
-	case !g.origin.isHost(r.Host):
+	case !g.origin.isHost(r.Host) && g.sibling(r) == "":
 		return loopByDomain
 	case v.via != byCookie:
 		return loopByCookie

@@ -191,7 +191,7 @@ func (g *Gateway) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 		if e.Code == codeLoop {
 			p.Name, p.Cause, p.Here = "loop", e.reason, r.Host
 		}
-		p.ReturnTo, p.Problem, p.RequestID = g.safeReturn(g.realm.RequestURI(r)), e, id
+		p.ReturnTo, p.Problem, p.RequestID = g.wayBack(r), e, id
 		if e.Code == errNoHandOff.Code && g.away() {
 			p.Again = g.wanted(r)
 		}
