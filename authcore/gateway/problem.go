@@ -178,6 +178,9 @@ func (g *Gateway) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 	e := asError(err)
 	id := g.realm.RequestID(r)
 	g.logError(r, e, id)
+	if id != "" {
+		w.Header()["X-Request-Id"] = []string{id} // it is random, so that two refusals which are to be one stay alike
+	}
 	_, own := g.ownPath(r)
 	if !own && isCall(r) {
 		writeCall(w, r, e)
@@ -194,9 +197,6 @@ func (g *Gateway) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 		p.ReturnTo, p.Problem, p.RequestID = g.wayBack(r), e, id
 		if e.Code == errNoHandOff.Code && g.away() {
 			p.Again = g.wanted(r)
-		}
-		if id != "" {
-			w.Header()["X-Request-Id"] = []string{id} // for access logs
 		}
 		err := g.site.Pages.ServePage(w, r, p)
 		if err == nil {
@@ -218,7 +218,7 @@ func (g *Gateway) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 	}{"about:blank", http.StatusText(e.Status), e.Status, e.Code, e.Detail, e.reason, e.signal, e.evidence})
 }
 
-// logError tells the operator what the client is not told; id is what an error page names. Refusals are what a gateway is for; only failures stand out.
+// logError tells the operator what the client is not told; id is what the answer names. Refusals are what a gateway is for; only failures stand out.
 func (g *Gateway) logError(r *http.Request, e *Error, id string) {
 	level := slog.LevelDebug
 	if e.Status >= 500 && !errors.Is(r.Context().Err(), context.Canceled) {

@@ -1,8 +1,8 @@
 package gateway
 
 import (
-	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -28,15 +28,21 @@ func TestRequestIsNamedAlike(t *testing.T) {
 			t.Errorf("the client chose it: %s", all)
 		}
 	}
-	// Programs have the log line, and no number that could tell two refusals apart which are to be one.
-	d.log.Reset()
-	a := d.do("GET", "nowhere", "").refused(404, "not_found")
-	var members map[string]any
-	if err := json.Unmarshal(a.Body.Bytes(), &members); err != nil || members["request_id"] != nil || a.Header()["X-Request-Id"] != nil {
-		t.Errorf("%v %s", a.Header(), a.Body)
+	// Programs have it in the header alone: bodies of refusals that are to be one stay alike. Calls of gRPC, too.
+	call := httptest.NewRequest("POST", home+"/x", nil)
+	call.ProtoMajor = 2
+	call.Header.Set("Content-Type", "application/grpc")
+	for kind, r := range map[string]*http.Request{"a program": d.request("GET", "nowhere", ""), "a refused one": httptest.NewRequest("GET", home+"/x", nil), "gRPC": call} {
+		d.log.Reset()
+		a := d.serve(r)
+		id := a.Header().Get("X-Request-Id")
+		if id == "" || len(a.Header()["X-Request-Id"]) != 1 || strings.Count(d.log.String(), "request_id="+id+"\n") != 1 || strings.Contains(a.Body.String(), id) {
+			t.Errorf("%s: the header is %q, the log %s, the body %s", kind, a.Header()["X-Request-Id"], d.log, a.Body)
+		}
 	}
-	if !strings.Contains(d.log.String(), "request_id=id-") {
-		t.Errorf("the log says %s", d.log)
+	first, second := d.do("GET", "nowhere", "").refused(404, "not_found"), d.do("GET", "nowhere", "").refused(404, "not_found")
+	if first.Body.String() != second.Body.String() || first.Header().Get("X-Request-Id") == second.Header().Get("X-Request-Id") {
+		t.Errorf("%v %s\n%v %s", first.Header(), first.Body, second.Header(), second.Body)
 	}
 	// Pages that are no error name nothing.
 	d.bare("sign-in", "")
