@@ -147,55 +147,119 @@ func TestReadmeNamesTestsThatThereAre(t *testing.T) {
 	}
 }
 
-// Every command of the README is run by the suite. Who adds one here adds where it is run.
-func TestReadmeCommandsAreRun(t *testing.T) {
-	ranBy := map[string]string{
-		"go run ./caddymodule/cmd/caddy run --config Caddyfile.example": "testdata/e2e/api.test.mjs: Caddyfile.example protects its demo backend",
-		"CGO_ENABLED=0 go build -o caddy ./caddymodule/cmd/caddy":       "testdata/test.sh: build without cgo",
-		"go run ./caddymodule/cmd/build":                                "caddymodule/cmd/build: testdata/test.sh: build what xcaddy.json says",
-		"bash testdata/test.sh":                                         "itself",
-		"xcaddy build v2.11.9 --with github.com/caddy-authgate/authgate/caddymodule --replace github.com/caddy-authgate/authgate=.": "caddymodule/cmd/build: the arguments that it gives xcaddy",
-		"go test -run '^$' -bench . ./caddymodule/... ./authcore/...":                                                               "testdata/test.sh: benchmarks, once each",
-		"caddy authgate user show alice@example.com":                                                                                "caddymodule/command: TestUserShow",
-		"caddy authgate invite --role admin":                                                                                        "caddymodule/endtoend: TestFirstAdministrator",
-		"caddy authgate invite --role editor --uses 5 --expires 72h --note \"the new team\"":                                        "caddymodule/command: TestInvite",
-		"caddy authgate recover alice@example.com":                                                                                  "caddymodule/command: TestRecover",
-		"caddy authgate user unlock alice@example.com":                                                                              "caddymodule/command: TestUserUnlock",
-		"caddy authgate explain --user alice --method DELETE https://app.example.com/posts/7":                                       "caddymodule/command: TestExplain",
-		"caddy authgate check": "caddymodule/endtoend: TestCheckCommand",
-		"caddy authgate check --config /etc/caddy/Caddyfile --strict": "caddymodule/endtoend: TestCheckCommand",
-		"caddy authgate check --running --json":                       "caddymodule/command: TestCheckOfWhatRuns",
-		"caddy authgate status":                                       "caddymodule/command: TestStatus",
-		"caddy authgate keys rotate":                                  "caddymodule/command: TestKeysRotate",
-		"caddy authgate dashboard":                                    "caddymodule/command: TestDashboardAndAlertsArePrinted",
-		"caddy authgate alerts":                                       "caddymodule/command: TestDashboardAndAlertsArePrinted",
-		"caddy authgate backup authgate.backup":                       "caddymodule/endtoend: TestBackupAndRestore",
-		"caddy authgate restore authgate.backup --config Caddyfile":   "caddymodule/endtoend: TestBackupAndRestore",
-		"caddy authgate migrate --from Caddyfile --to Caddyfile.new":  "caddymodule/endtoend: TestMigrate",
+// ran is where a command of the README is run.
+type ran struct {
+	file string // a folder of Go tests, or a file of other ones
+	test string // its name, or what a line of it begins with
+	// says is what must stand in it; none: the words and the options of the command
+	says []string
+}
+
+// source answers what stands in the test; empty: there is none such.
+func (r ran) source(t *testing.T) string {
+	t.Helper()
+	files := []string{r.file}
+	begin, end := "\nfunc "+r.test+"(", "\n}\n"
+	if strings.Contains(filepath.Base(r.file), ".") {
+		begin, end = "\n"+r.test, "\n"
+		if strings.HasSuffix(r.file, ".mjs") {
+			begin, end = "\ntest('"+r.test+"'", "\n});"
+		}
+	} else if files, _ = filepath.Glob(filepath.Join(r.file, "*_test.go")); len(files) == 0 {
+		return ""
 	}
-	const carriers = "authcore/gateway: TestTokenIsItsOwnerInEveryCarrier"
-	ranBy["curl -H \"Authorization: Bearer agp_…\" https://app.example.com/reports"] = carriers
-	ranBy["curl -H \"X-API-Key: agp_…\"            https://app.example.com/reports"] = carriers
-	ranBy["curl -u \"anything:agp_…\"              https://app.example.com/dav/     # the password of HTTP Basic, with any name"] = carriers
-	// Each of these is run as it stands, with its flags.
-	const understood = "caddymodule/command: TestReadmeCommandsAreUnderstood"
-	for _, c := range []string{
-		"user list", "user list ali --role editor", "user list --disabled --order created --reverse --json", "user disable alice@example.com",
-		"user enable alice@example.com", "user delete alice@example.com", "role grant alice@example.com editor", "role revoke alice@example.com editor",
-		"session list alice@example.com", "session end alice@example.com --all",
-		"token list alice@example.com", "token revoke alice@example.com --all", "audit", "audit --user alice@example.com --since 7d",
-		"audit --kind sign_in_refused --client 203.0.113.7", "audit verify", "explain https://app.example.com/admin/",
-		"explain --user alice --with passkey --client 10.0.0.7 /vault", "keys rotate --at-once", "invite --uses 4 --expires 7d --note \"the family\"",
-	} {
-		ranBy["caddy authgate "+c] = understood
+	for _, file := range files {
+		if _, rest, found := strings.Cut(read(t, file), begin); found {
+			source, _, _ := strings.Cut(rest, end)
+			return source
+		}
+	}
+	return ""
+}
+
+// words are those of a command of authgate's that are its own, other than what it is about.
+func words(command string) (own []string) {
+	for i, word := range strings.Fields(strings.TrimPrefix(command, "caddy authgate ")) {
+		if strings.HasPrefix(word, "--") || i < 2 && regexp.MustCompile(`^[a-z]+$`).MatchString(word) {
+			own = append(own, word)
+		}
+	}
+	return own
+}
+
+// Every command of the README is run by the suite, in a test that is there and has its words. Who adds one here adds where it
+// is run.
+func TestReadmeCommandsAreRun(t *testing.T) {
+	const script = "../testdata/test.sh"
+	carriers := ran{"../authcore/gateway", "TestTokenIsItsOwnerInEveryCarrier", []string{"range carriers"}}
+	ranBy := map[string]ran{
+		"go run ./caddymodule/cmd/caddy run --config Caddyfile.example": {"../testdata/e2e/api.test.mjs", "Caddyfile.example protects its demo backend", []string{"start({ example: true })"}},
+		"CGO_ENABLED=0 go build -o caddy ./caddymodule/cmd/caddy":       {script, "step 'build without cgo'", []string{"CGO_ENABLED=0 go build -o", "./caddymodule/cmd/caddy"}},
+		"go run ./caddymodule/cmd/build":                                {script, "step 'build what xcaddy.json says'", []string{"go run ./caddymodule/cmd/build"}},
+		"bash testdata/test.sh":                                         {script, "# All that must hold", []string{"bash testdata/test.sh"}},
+		"xcaddy build v2.11.9 --with github.com/caddy-authgate/authgate/caddymodule --replace github.com/caddy-authgate/authgate=.": {
+			"cmd/build", "TestXcaddyJSONAgreesWithGoMod", []string{`"xcaddy build "`, ` --with `, ` --replace `},
+		},
+		"go test -run '^$' -bench . ./caddymodule/... ./authcore/...": {script, "	AUTHGATE_BENCH_ROUNDS", []string{"go test -run '^$' -bench .", "./caddymodule/... ./authcore/..."}},
+
+		"curl -H \"Authorization: Bearer agp_…\" https://app.example.com/reports":                                              carriers,
+		"curl -H \"X-API-Key: agp_…\"            https://app.example.com/reports":                                              carriers,
+		"curl -u \"anything:agp_…\"              https://app.example.com/dav/     # the password of HTTP Basic, with any name": carriers,
+
+		"caddy authgate user show alice@example.com":                  {file: "command", test: "TestUserShow"},
+		"caddy authgate user unlock alice@example.com":                {file: "command", test: "TestUserUnlock"},
+		"caddy authgate recover alice@example.com":                    {file: "command", test: "TestRecover"},
+		"caddy authgate status":                                       {file: "command", test: "TestStatus"},
+		"caddy authgate invite --role admin":                          {file: "endtoend", test: "TestFirstAdministrator"},
+		"caddy authgate check":                                        {file: "endtoend", test: "TestCheckCommand", says: []string{`exec.Command(binary, "authgate", "check")`}},
+		"caddy authgate check --config /etc/caddy/Caddyfile --strict": {file: "endtoend", test: "TestCheckCommand"},
+		"caddy authgate check --running --json":                       {file: "command", test: "TestCheckOfWhatRuns"},
+		"caddy authgate dashboard":                                    {file: "command", test: "TestDashboardAndAlertsArePrinted"},
+		"caddy authgate alerts":                                       {file: "command", test: "TestDashboardAndAlertsArePrinted"},
+		"caddy authgate backup authgate.backup":                       {file: "endtoend", test: "TestBackupAndRestore"},
+		"caddy authgate restore authgate.backup --config Caddyfile":   {file: "endtoend", test: "TestBackupAndRestore"},
+		"caddy authgate migrate --from Caddyfile --to Caddyfile.new":  {file: "endtoend", test: "TestMigrateToPostgresAndBack"},
+	}
+	// All others of authgate's but these are run as they stand, by a test that reads them here.
+	readHere := ran{file: "command", test: "TestReadmeCommandsAreUnderstood"}
+	apart := regexp.MustCompile(`case (("\w+"(, )?)+): // they read files`).FindStringSubmatch(readHere.source(t))
+	if apart == nil || !strings.Contains(apart[1], `"check"`) {
+		t.Fatalf("%s leaves out %q; has it another form?", readHere.test, apart)
 	}
 	commands := strings.Split(strings.TrimSpace(strings.Join(blocks(readme(t), "sh"), "")), "\n")
-	if len(commands) < 5 {
+	if len(commands) < 40 {
 		t.Fatalf("found only %q; has the README another form?", commands)
 	}
 	for _, c := range commands {
-		if ranBy[c] == "" {
-			t.Errorf("no test is known to run %q", c)
+		by, known := ranBy[c]
+		if !known {
+			line, ours := strings.CutPrefix(c, "caddy authgate ")
+			if name, _, _ := strings.Cut(line, " "); !ours || strings.Contains(apart[1], `"`+name+`"`) {
+				t.Errorf("no test is known to run %q", c)
+			}
+			continue
+		}
+		source := by.source(t)
+		if source == "" {
+			t.Errorf("%q: %s has no %s", c, by.file, by.test)
+			continue
+		}
+		if by.says == nil {
+			for _, word := range words(c) {
+				if !regexp.MustCompile(`(^|[^\w-])` + word + `([^\w-]|$)`).MatchString(source) {
+					t.Errorf("%q: %s does not have %s", c, by.test, word)
+				}
+			}
+		}
+		for _, words := range by.says {
+			if !strings.Contains(source, words) {
+				t.Errorf("%q: %s does not have %s", c, by.test, words)
+			}
+		}
+	}
+	for c := range ranBy {
+		if !slices.Contains(commands, c) {
+			t.Errorf("README has no %q", c)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -57,10 +58,15 @@ func TestCheckCommand(t *testing.T) {
 	// The rules that can never decide, and what is not understood, have their lines from the parser.
 	write(t, file, fmt.Sprintf(site, "\t\tdeny /x/*\n\t\tallow anyone /x/y\n", ""))
 	g.wantCaddy(t, 1, "Caddyfile:5", "authgate", "check", "--config", file)
-	// For people; the Caddyfile of the folder is found.
+	// For people; the Caddyfile of the folder is found, too.
 	out, errs, code := g.caddy(t, "authgate", "check", "--config", write(t, file, fmt.Sprintf(site, "", "\theader X-A b\n")))
 	if code != 0 || !strings.Contains(out, "note header_before ("+file+":6, site localhost)\n") || !strings.HasSuffix(out, "0 errors, 0 warnings and 1 note.\n") {
 		t.Errorf("%d\n%s%s", code, out, errs)
+	}
+	bare := exec.Command(binary, "authgate", "check")
+	bare.Dir, bare.Env = g.dir, append(os.Environ(), asCaddy+"=1", "HOME="+g.dir, "XDG_DATA_HOME="+g.dir, "XDG_CONFIG_HOME="+g.dir)
+	if said, err := bare.Output(); err != nil || !strings.Contains(string(said), "note header_before (Caddyfile:6, site localhost)\n") {
+		t.Errorf("%v\n%s", err, said)
 	}
 	entries, err := os.ReadDir(g.dir)
 	if err != nil {
