@@ -24,7 +24,7 @@ func benchmarkSignIn(b *testing.B, h *house, ask Ask, sign func(message string) 
 // process over HTTP.
 func BenchmarkSignInByKind(b *testing.B) {
 	h, f := contractHouse(b, func(c *ContractsConfig) { c.Factories = []Address{someFactory} })
-	f.deploy(someFactory, says(nil))
+	f.deploy(someFactory, says(addressWord(contractWallet)))
 	f.simulated = says(yes)
 	b.Run("key", func(b *testing.B) {
 		w := newSigner(b, 1)

@@ -39,7 +39,8 @@ type ContractsConfig struct {
 	// one is asked where one fails.
 	Chains map[uint64][]string
 	// Factories may deploy wallets within a check (ERC-6492). Default: none, so that wallets which are not deployed yet are
-	// refused. A factory that lets its caller choose what else is called lets strangers in: name none.
+	// refused. A factory has to return the address of the wallet that it made, as one word and nothing else; the address has
+	// to commit to all that the call runs. One that returns what its caller chooses lets strangers in: name none.
 	Factories []Address
 
 	Proxy     bool          // the endpoints are reached by the proxy in the environment (HTTPS_PROXY); default: directly

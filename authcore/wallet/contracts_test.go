@@ -109,7 +109,7 @@ func TestVerifyContractAtPrecompile(t *testing.T) {
 func TestVerifyNotDeployed(t *testing.T) {
 	hash, inner := [32]byte{9}, []byte("inner")
 	good := wrapped(someFactory, []byte("create"), inner)
-	failing := fails(3, "execution reverted")
+	failing, makes := fails(3, "execution reverted"), says(addressWord(contractWallet))
 	for _, c := range []struct {
 		name      string
 		sig       []byte
@@ -119,20 +119,24 @@ func TestVerifyNotDeployed(t *testing.T) {
 		want      error
 		asked     string // the last question
 	}{
-		{"good", good, nil, says(nil), signedBy(hash, inner), nil, "eth_simulateV1"},
-		{"wallet says no", good, nil, says(nil), says(make([]byte, 32)), ErrInvalidSignature, "eth_simulateV1"},
-		{"wallet echoes", good, nil, says(nil), func(d []byte) ([]byte, string) { return d, "" }, ErrInvalidSignature, "eth_simulateV1"},
-		{"nothing deployed", good, nil, says(nil), says(nil), ErrInvalidSignature, "eth_simulateV1"},
+		{"good", good, nil, makes, signedBy(hash, inner), nil, "eth_simulateV1"},
+		{"wallet says no", good, nil, makes, says(make([]byte, 32)), ErrInvalidSignature, "eth_simulateV1"},
+		{"wallet echoes", good, nil, makes, func(d []byte) ([]byte, string) { return d, "" }, ErrInvalidSignature, "eth_simulateV1"},
+		{"nothing deployed", good, nil, makes, says(nil), ErrInvalidSignature, "eth_simulateV1"},
+		{"factory names another wallet", good, nil, says(addressWord(otherFactory)), says(yes), ErrInvalidSignature, "eth_simulateV1"},
+		{"factory names none", good, nil, says(nil), says(yes), ErrInvalidSignature, "eth_simulateV1"},
+		{"factory names it and says more", good, nil, says(append(addressWord(contractWallet), make([]byte, 32)...)), says(yes), ErrInvalidSignature, "eth_simulateV1"},
+		{"factory names it, not as a word", good, nil, says(contractWallet[:]), says(yes), ErrInvalidSignature, "eth_simulateV1"},
 		{"factory fails", good, nil, failing, says(yes), ErrInvalidSignature, "eth_simulateV1"},
-		{"another factory", wrapped(otherFactory, []byte("create"), inner), nil, says(nil), says(yes), ErrInvalidSignature, "eth_chainId"},
-		{"not wrapped", inner, nil, says(nil), says(yes), ErrInvalidSignature, "eth_chainId"},
-		{"endpoint cannot simulate", good, nil, says(nil), nil, ErrRPCUnavailable, "eth_simulateV1"},
+		{"another factory", wrapped(otherFactory, []byte("create"), inner), nil, makes, says(yes), ErrInvalidSignature, "eth_chainId"},
+		{"not wrapped", inner, nil, makes, says(yes), ErrInvalidSignature, "eth_chainId"},
+		{"endpoint cannot simulate", good, nil, makes, nil, ErrRPCUnavailable, "eth_simulateV1"},
 		// The wallet is deployed: the factory's call is the attacker's choice, and could change who controls the wallet before
 		// it is asked. viem's verifyMessage lets strangers in by it.
 		{"deployed", good, signedBy(hash, inner), failing, says(nil), nil, "eth_chainId"},
 		{"deployed, by another factory", wrapped(otherFactory, []byte("buy"), inner), signedBy(hash, inner), failing, says(nil), nil, "eth_chainId"},
 		{"deployed, and says no", wrapped(someFactory, []byte("buy"), inner), says(make([]byte, 32)), says(nil), says(yes), ErrInvalidSignature, "eth_chainId"},
-		{"wrapped twice", wrapped(someFactory, nil, good), nil, says(nil), signedBy(hash, inner), ErrInvalidSignature, "eth_simulateV1"},
+		{"wrapped twice", wrapped(someFactory, nil, good), nil, makes, signedBy(hash, inner), ErrInvalidSignature, "eth_simulateV1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFakeChain(t, 10)

@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -52,7 +53,11 @@ func (e *endpoint) isValidDeployed(ctx context.Context, q question) (string, err
 		return "", &failure{"malformed", "eth_simulateV1: not the result of two calls"}
 	}
 	deploying, asking := blocks[0].Calls[0], blocks[0].Calls[1]
-	if deploying.Status == 1 && asking.Status == 1 && saysValid(asking.ReturnData) {
+	// Safe's factory runs an initializer of its caller's choice, and other ones do alike. It could deploy this wallet by the
+	// way and take it over, where the call is for another one. Only the wallet that a factory names as made by the call is
+	// asked: whose address commits to what the call runs.
+	made := deploying.Status == 1 && bytes.Equal(deploying.ReturnData, addressWord(q.wallet))
+	if made && asking.Status == 1 && saysValid(asking.ReturnData) {
 		return valid, nil
 	}
 	return invalid, nil

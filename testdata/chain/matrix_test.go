@@ -17,7 +17,7 @@ var decided = map[string]bool{
 	// not the plain key's.
 	"7702 session key: other key":  true,
 	"7702 yes-delegate: other key": true,
-	// The factories that are listed make no calls that their caller chooses.
+	// The factory of the call is not listed. Of one that is: TestFactoryDeploysAnotherWalletByTheWay.
 	"6492 PREPARE ATTACK on undeployed wallet (deploy+buy)": false,
 }
 
