@@ -20,6 +20,22 @@ type tampered struct {
 	events
 	all          []authcore.Event
 	anchor, head authcore.EventHead
+	waiting      []authcore.Event
+	sealed       func() // called after sealing, unless nil
+}
+
+func (t *tampered) SealEvents(context.Context, int) (int, error) {
+	n := len(t.waiting)
+	for _, e := range t.waiting {
+		t.head = e.Seal(t.head)
+		e.Number, e.Hash = t.head.Number, t.head.Hash
+		t.all = append(slices.Clip(t.all), e)
+	}
+	t.waiting = nil
+	if t.sealed != nil {
+		t.sealed()
+	}
+	return n, nil
 }
 
 func (t *tampered) EventHead(context.Context) (authcore.EventHead, int, error) { return t.head, 0, nil }
@@ -90,6 +106,25 @@ func TestTamperingShows(t *testing.T) {
 		"another browser":            {func(l *tampered) { l.all[2].UserAgent = "others" }, nil, 3, "personal"},
 		"another salt":               {func(l *tampered) { l.all[2].Salt = []byte("other") }, nil, 3, "personal"},
 		"other words and their hash": {func(l *tampered) { l.all[2].Detail = "others"; l.all[2].PersonalHash = l.all[2].Personal() }, nil, 3, "hash"},
+		"erased, nobody deleted":     {func(l *tampered) { l.erase(1, 2) }, nil, 2, "deleted"},
+		"erased, and that is known":  {func(l *tampered) { l.erase(2) }, &kept, 3, "deleted"},
+		"erased, and it names nobody": {func(l *tampered) {
+			l.all[2].Subject, l.all[2].Actor = "", ""
+			l.erase(2)
+			l.seal()
+		}, nil, 3, "deleted"},
+		"erased, and a deletion names nobody": {func(l *tampered) {
+			l.all[2].Subject, l.all[2].Actor = "", ""
+			l.all[3].Kind, l.all[3].Subject = authcore.EventUserDeleted, ""
+			l.erase(2)
+			l.seal()
+		}, nil, 3, "deleted"},
+		"erased, and somebody else deleted": {func(l *tampered) {
+			l.all[3].Kind, l.all[3].Subject = authcore.EventUserDeleted, "bob"
+			l.erase(2)
+			l.seal()
+		}, nil, 3, "deleted"},
+		"erased, and then cut off":   {func(l *tampered) { l.erase(2); l.all = l.all[:4] }, nil, 5, "missing"},
 		"written again after erased": {func(l *tampered) { l.all[2].Salt = nil }, nil, 3, "erased"},
 		"deleted":                    {func(l *tampered) { l.all = slices.Delete(l.all, 2, 3) }, nil, 3, "missing"},
 		"the first deleted":          {func(l *tampered) { l.all = l.all[1:] }, nil, 1, "missing"},
@@ -149,6 +184,82 @@ func TestChainWhoseOldestEventsWereDeleted(t *testing.T) {
 	log.anchor.Hash[0]++
 	if r, err := authcore.VerifyEvents(t.Context(), log, nil); err != nil || r.Broken != 3 {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// erase erases what is personal of events.
+func (t *tampered) erase(which ...int) {
+	for _, i := range which {
+		e := &t.all[i]
+		e.Client, e.UserAgent, e.Detail, e.Salt = "", "", "", nil
+	}
+}
+
+// What was erased of users who were deleted is no attack: of whom an event is about or who did it, also where the clocks of
+// instances are so far apart that the deletion stands before it.
+func TestErasedOfDeletedUsersHolds(t *testing.T) {
+	for name, prepare := range map[string]func(*tampered){
+		"about them":        func(l *tampered) { l.all[2].Actor = "bob" },
+		"by them":           func(l *tampered) { l.all[2].Subject = "bob" },
+		"deleted before it": func(l *tampered) { l.all[1], l.all[4] = l.all[4], l.all[1] },
+		"deleted, and not sealed": func(l *tampered) {
+			l.waiting = l.all[4:]
+			l.all = l.all[:4]
+		},
+	} {
+		log := chain(t, 5, 0)
+		log.all[4].Kind = authcore.EventUserDeleted
+		log.erase(2)
+		prepare(log)
+		log.seal()
+		r, err := authcore.VerifyEvents(t.Context(), log, nil)
+		if err != nil || r.Broken != 0 || r.Erased != 1 || r.Count != 5 {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+}
+
+// Users who are deleted between the first look and the second are not taken for those who were not.
+func TestErasedMeanwhileHolds(t *testing.T) {
+	log := chain(t, 5, 0)
+	log.all[4].Kind = authcore.EventUserDeleted
+	log.all[1].Subject, log.all[1].Actor = "bob", "bob"
+	log.erase(2)
+	log.waiting = log.all[4:]
+	log.all = log.all[:4]
+	log.seal()
+	log.sealed = func() { log.erase(1) }
+	if r, err := authcore.VerifyEvents(t.Context(), log, nil); err != nil || r.Broken != 0 || r.Erased != 2 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	// The next look knows that there is no deletion of bob.
+	log.sealed = nil
+	if r, err := authcore.VerifyEvents(t.Context(), log, nil); err != nil || r.Broken != 2 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// Retention has deleted the deletion, and what was erased for it and stands behind it is there yet: for as long as clocks of
+// instances may be apart. What is later was erased by somebody else.
+func TestErasedWhoseDeletionWasRetired(t *testing.T) {
+	for name, c := range map[string]struct {
+		deleted int
+		after   time.Duration // how long after the first that is kept
+		broken  int64
+	}{
+		"at once":             {2, 0, 0},
+		"at the last moment":  {2, 10*time.Minute - time.Microsecond, 0},
+		"later":               {2, 10 * time.Minute, 4},
+		"nothing was deleted": {0, 0, 4},
+	} {
+		log := chain(t, 5, c.deleted)
+		at := len(log.all) - 2
+		log.all[at].Time = log.all[0].Time.Add(c.after)
+		log.erase(at)
+		log.seal()
+		if r, err := authcore.VerifyEvents(t.Context(), log, nil); err != nil || r.Broken != c.broken {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
 	}
 }
 

@@ -221,8 +221,11 @@ var eventTests = []test{
 		waiting := event("waiting", "id-alice")
 		t.log(waiting)
 		t.is(t.Stores.Events.EraseEvents(t.ctx, "id-alice"), nil)
-		t.seal(10, 1)
-		after := t.events(authcore.EventQuery{}, "waiting", "other", "by", "about")
+		gone := event("xgone", "id-alice")
+		gone.Kind = authcore.EventUserDeleted
+		t.log(gone)
+		t.seal(10, 2)
+		after := t.events(authcore.EventQuery{}, "xgone", "waiting", "other", "by", "about")[1:]
 		same(t, after[1], before[0])
 		for i, e := range after {
 			if i == 1 {
@@ -237,6 +240,19 @@ var eventTests = []test{
 		r := t.holds(t.Stores)
 		same(t, r.Erased, int64(3))
 		t.is(t.Stores.Events.EraseEvents(t.ctx, "nobody"), nil)
+	}},
+	{"what is erased of nobody who was deleted shows, and that a deletion is not sealed yet does not", func(t *T) {
+		e := event("a", "id-alice")
+		t.log(e)
+		t.seal(10, 1)
+		t.is(t.Stores.Events.EraseEvents(t.ctx, "id-alice"), nil)
+		r, err := authcore.VerifyEvents(t.ctx, t.Stores.Events, nil)
+		t.is(err, nil)
+		same(t, r.Broken, int64(1))
+		gone := event("gone", "id-alice")
+		gone.Kind = authcore.EventUserDeleted
+		t.log(gone)
+		same(t, t.holds(t.Stores).Count, int64(2))
 	}},
 	{"the oldest are deleted, without gaps, and the rest still proves itself", func(t *T) {
 		n, err := t.Stores.Events.DeleteEvents(t.ctx, noon)
