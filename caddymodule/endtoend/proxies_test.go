@@ -219,6 +219,7 @@ func testForwardAuth(t *testing.T, g, front *gate) {
 	if strings.Contains(cookie, "authgate") || !strings.Contains(cookie, "theme=dark") || !strings.Contains(cookie, "lang=de") {
 		t.Errorf("Cookie at the application: %q", cookie)
 	}
+	testAppCookies(t, front, alice)
 	front.get(t, "/admin/x", alice.cookieLine()).want(t, 403)
 	front.send(t, request("DELETE", "/posts/7", admin.cookieLine())).want(t, 403)
 	front.backend.none(t)
@@ -254,6 +255,41 @@ func testForwardAuth(t *testing.T, g, front *gate) {
 		t.Errorf("without a gate: %d", a.status)
 	}
 	front.backend.none(t)
+}
+
+// testAppCookies sends the gateway's cookies among others: none of them is for the application, however many there are, and the
+// others are. Who had one could be the user at every site behind the gateway, or open what is kept for them.
+func testAppCookies(t *testing.T, front *gate, alice signedIn) {
+	t.Helper()
+	own := regexp.MustCompile(`(?i)^(__host-|__secure-)?authgate(-device|-form|-hand-off|-bounced)?\s*$`)
+	const several = "__Host-authgate-device=d; theme=dark; authgate-form=f; authgate-bounced=0; a=authgate=1; __Secure-authgate-hand-off=h; __secure-AUTHGATE=x; xauthgate=1; lang=de; authgate-theme=2"
+	for _, c := range []struct{ target, cookie, want string }{
+		{"/reports", alice.cookie + "; " + several, "theme=dark; a=authgate=1; xauthgate=1; lang=de; authgate-theme=2"},
+		{"/reports", several + "; " + alice.cookie, "theme=dark; a=authgate=1; xauthgate=1; lang=de; authgate-theme=2"},
+		{"/reports", "a=1; " + alice.cookie + "; b=2", "a=1; b=2"},
+		{"/reports", alice.cookie, ""},
+		{"/public/x", alice.cookie + "; a=1; " + alice.cookie + "; b=2; " + alice.cookie, "a=1; b=2"},
+		{"/public/x", "a=1;b=2;   authgate-device =x;c=3", "a=1; b=2; c=3"},
+		{"/public/x", "a=1; b=2", "a=1; b=2"},
+		{"/public/x", strings.Repeat("a=1; authgate=x; ", 40), "*"},
+	} {
+		front.get(t, c.target, "Cookie: "+c.cookie).want(t, 200)
+		var kept []string
+		for _, line := range front.backend.one(t).values("Cookie") {
+			for pair := range strings.SplitSeq(line, ";") {
+				name, _, _ := strings.Cut(strings.TrimSpace(pair), "=")
+				if own.MatchString(name) {
+					t.Errorf("%.80s: the application got %s", c.cookie, name)
+				}
+				if name != "" {
+					kept = append(kept, strings.TrimSpace(pair))
+				}
+			}
+		}
+		if got := strings.Join(kept, "; "); c.want != "*" && got != c.want {
+			t.Errorf("%.80s: the application got %q", c.cookie, got)
+		}
+	}
 }
 
 // testForgedForwarding has a user say what proxies say, and has it raise nothing.
