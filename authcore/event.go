@@ -40,7 +40,7 @@ const (
 	EventRecoveryCreated EventKind = "recovery_created" // a link by which a user adds a new credential
 	EventRecoveryUsed    EventKind = "recovery_used"
 	EventTokenCreated    EventKind = "token_created" // a personal access token
-	EventTokenDeleted    EventKind = "token_deleted" // Code tells who did it where that was not its owner
+	EventTokenDeleted    EventKind = "token_deleted" // Code tells who did it, or with what it went
 	EventKeyRotated      EventKind = "key_rotated"
 	EventConfigLoaded    EventKind = "configuration_loaded" // Code is a hash of it
 	EventBackup          EventKind = "backup"

@@ -2,6 +2,7 @@ package authcore
 
 import (
 	"context"
+	"io"
 	"time"
 )
 
@@ -25,6 +26,33 @@ type PersonalAccessToken struct {
 // Live reports whether the token may be used at this moment.
 func (t PersonalAccessToken) Live(now time.Time) bool {
 	return t.Expires.IsZero() || now.Before(t.Expires)
+}
+
+// PersonalSession, and the id of a token, is what stands for the session of the token: the "sid" of its assertions, by which
+// its streams end, and what other instances are told when it is deleted. No id of a session begins so.
+const PersonalSession = "pat:"
+
+// EndPersonalAccessTokens deletes all personal access tokens of a user, each with its event, as part of a transaction, and
+// answers what stood for their sessions. The random bytes are those of NewEvent, and code says why.
+func EndPersonalAccessTokens(ctx context.Context, s Stores, random io.Reader, now time.Time, userID, code string, by Trace) (ended []string, err error) {
+	all, err := s.PersonalAccessTokens.PersonalAccessTokensOf(ctx, userID)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range all {
+		e, err := NewEvent(random, now, EventTokenDeleted, code, userID, by, t.Name)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.PersonalAccessTokens.DeletePersonalAccessToken(ctx, userID, t.ID); err != nil {
+			return nil, err
+		}
+		if err := s.Events.AddEvent(ctx, e); err != nil {
+			return nil, err
+		}
+		ended = append(ended, PersonalSession+t.ID)
+	}
+	return ended, nil
 }
 
 // PersonalAccessTokens keeps personal access tokens.

@@ -109,8 +109,9 @@ func (r *Realm) stillRecovers(ctx context.Context, s authcore.Stores, c authcore
 	return err
 }
 
-// recovered adds a credential to an account that is recovered: with the key, which is spent by that, all its sessions end and
-// what else was handed out or mailed to change how its owner signs in is good no more; all of it happens or nothing.
+// recovered adds a credential to an account that is recovered: with the key, which is spent by that, all its sessions end, its
+// personal access tokens are deleted, and what else was handed out or mailed to change how its owner signs in is good no
+// more; all of it happens or nothing. The threat: a token that an intruder made outlives the sessions.
 func (r *Realm) recovered(ctx context.Context, u authcore.User, waiting authcore.Confirmation, c authcore.Credential, by authcore.Trace) error {
 	by.Actor = u.ID
 	tell, err := r.told(ctx, u, authcore.Mail{Kind: authcore.MailMethodAdded, Method: c.Kind, Label: label(c)}, by)
@@ -153,6 +154,11 @@ func (r *Realm) recovered(ctx context.Context, u authcore.User, waiting authcore
 			}
 			ended = append(ended, one.ID)
 		}
+		tokens, err := authcore.EndPersonalAccessTokens(ctx, s, r.Rand, now, u.ID, "recover", by)
+		if err != nil {
+			return err
+		}
+		ended = append(ended, tokens...)
 		for _, purpose := range []authcore.ConfirmationPurpose{authcore.ConfirmReset, authcore.ConfirmEmail} {
 			if err := s.Confirmations.DeleteConfirmation(ctx, purpose, u.ID); err != nil {
 				return err

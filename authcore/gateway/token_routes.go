@@ -181,6 +181,11 @@ func (r *Realm) createToken(ctx context.Context, by authcore.Trace, sessionID st
 		return t, "", err
 	}
 	err = r.Stores.Transactions.Transact(ctx, func(s authcore.Stores) error {
+		// The threat: who has a stolen session makes a token while its owner recovers the account, which ends that session
+		// and deletes the tokens that there are.
+		if _, err := s.Sessions.Session(ctx, sessionID); err != nil {
+			return err
+		}
 		if err := s.PersonalAccessTokens.CreatePersonalAccessToken(ctx, t); err != nil {
 			return err
 		}

@@ -27,9 +27,7 @@ const (
 	personalSize   = 16 + 32
 )
 
-// personalSession begins what stands for the session of a token: the "sid" of its assertions, by which its streams end,
-// and what other instances are told when it is deleted. No id of a session begins so.
-const personalSession = "pat:"
+const personalSession = authcore.PersonalSession
 
 // newPersonal answers a new token, and its id.
 func (r *Realm) newPersonal() (id, text string, err error) {

@@ -31,7 +31,7 @@ const (
 // Passwords signs in, registers and recovers. The zero value of every field is its default, but for those that are
 // required. It may be used from many goroutines, and from many instances on one store.
 type Passwords struct {
-	Stores   authcore.Stores         // required: Users, Credentials, Sessions, Confirmations, Outbox, Events, Transactions
+	Stores   authcore.Stores         // required: Users, Credentials, Sessions, Confirmations, Outbox, Events, PersonalAccessTokens, Transactions
 	Attempts authcore.AttemptCounter // required
 	Hasher   *Hasher                 // required; one for all in the process, since it is what bounds their number
 
@@ -65,7 +65,7 @@ func (p *Passwords) Validate() error {
 	s := p.Stores
 	l := p.lockout()
 	switch {
-	case s.Users == nil || s.Credentials == nil || s.Sessions == nil || s.Confirmations == nil || s.Outbox == nil || s.Events == nil || s.Transactions == nil:
+	case s.Users == nil || s.Credentials == nil || s.Sessions == nil || s.Confirmations == nil || s.Outbox == nil || s.Events == nil || s.PersonalAccessTokens == nil || s.Transactions == nil:
 		return errors.New("password: a store is missing")
 	case p.Attempts == nil:
 		return errors.New("password: nothing counts attempts")

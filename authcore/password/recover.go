@@ -1,6 +1,7 @@
 package password
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,9 +67,9 @@ func (p *Passwords) Forgot(ctx context.Context, f Forgetting) error {
 	return p.announce(ctx, email, c, m, f.By)
 }
 
-// Reset sets a new password with a mailed key, once, and ends all sessions of the user, all device tokens, any suspension
-// and what else was mailed to confirm. It answers whose password it is, and the ids of the sessions that ended. Its errors
-// are authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired, ErrWeakPassword, ErrBusy and
+// Reset sets a new password with a mailed key, once, and ends all sessions of the user, all personal access tokens, all device
+// tokens, any suspension and what else was mailed to confirm: an intruder may have made any of them. It answers whose
+// password it is, and the ids of the sessions that ended, with what stood for those of tokens. Its errors are authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired, ErrWeakPassword, ErrBusy and
 // authcore.ErrUnavailable, all of which leave the key as it was.
 func (p *Passwords) Reset(ctx context.Context, r Resetting) (userID string, ended []string, err error) {
 	keyHash := authcore.HashSecret(r.Key)
@@ -88,11 +89,20 @@ func (p *Passwords) Reset(ctx context.Context, r Resetting) (userID string, ende
 	if err := p.Attempts.ClearAttempts(ctx, accountKey(a.user.ID)); err != nil {
 		return "", nil, storeError("clear attempts", err)
 	}
-	ended, err = p.setPassword(ctx, a.user, "", r.Password, "reset", r.By, func(s authcore.Stores, now time.Time) error {
-		_, err := s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmReset, keyHash, now)
+	by := r.By
+	by.Actor = cmp.Or(by.Actor, a.user.ID) // who holds the key
+	var tokens []string
+	ended, err = p.setPassword(ctx, a.user, "", r.Password, "reset", by, func(s authcore.Stores, now time.Time) (err error) {
+		if _, err = s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmReset, keyHash, now); err != nil {
+			return err
+		}
+		tokens, err = authcore.EndPersonalAccessTokens(ctx, s, p.Rand, now, a.user.ID, "reset", by)
 		return err
 	})
-	return a.user.ID, ended, err
+	if err != nil {
+		return a.user.ID, nil, err
+	}
+	return a.user.ID, append(ended, tokens...), nil
 }
 
 // Recover sets a password, or gives the account its first one, with a key that an operator has handed over: Reset but for
@@ -124,16 +134,24 @@ func (p *Passwords) Recover(ctx context.Context, r Resetting) (userID string, en
 	if err != nil {
 		return "", nil, err
 	}
-	ended, err = p.setPassword(ctx, a.user, "", r.Password, "recover", by, func(s authcore.Stores, now time.Time) error {
+	var tokens []string
+	ended, err = p.setPassword(ctx, a.user, "", r.Password, "recover", by, func(s authcore.Stores, now time.Time) (err error) {
 		if _, err := s.Confirmations.ConsumeConfirmation(ctx, authcore.ConfirmRecovery, keyHash, now); err != nil {
 			return err
 		}
 		if err := p.stillRecovers(ctx, s, made); err != nil {
 			return err
 		}
-		return s.Events.AddEvent(ctx, used)
+		if err := s.Events.AddEvent(ctx, used); err != nil {
+			return err
+		}
+		tokens, err = authcore.EndPersonalAccessTokens(ctx, s, p.Rand, now, a.user.ID, "recover", by)
+		return err
 	})
-	return a.user.ID, ended, err
+	if err != nil {
+		return a.user.ID, nil, err
+	}
+	return a.user.ID, append(ended, tokens...), nil
 }
 
 // stillRecovers answers authcore.ErrConfirmationNotFound for the link of somebody who may not make one any more.
@@ -157,7 +175,9 @@ func (p *Passwords) Change(ctx context.Context, c Changing) (ended []string, err
 	case u.Email == "":
 		return nil, fmt.Errorf("password: change: %w", ErrNoEmail)
 	}
-	return p.setPassword(ctx, u, c.SessionID, c.Password, "change", c.By, func(s authcore.Stores, _ time.Time) error {
+	by := c.By
+	by.Actor = cmp.Or(by.Actor, u.ID)
+	return p.setPassword(ctx, u, c.SessionID, c.Password, "change", by, func(s authcore.Stores, _ time.Time) error {
 		// The threat: who has a stolen session changes the password while the owner resets it. The change waits to be hashed,
 		// and would come after the reset that ended the session.
 		if c.SessionID == "" {
@@ -187,9 +207,6 @@ func (p *Passwords) setPassword(ctx context.Context, u authcore.User, keep, pass
 	sealed, err := p.seal(ctx, authcore.Mail{Kind: authcore.MailPasswordChanged, To: u.Email, Name: u.Name}, by)
 	if err != nil {
 		return nil, err
-	}
-	if by.Actor == "" {
-		by.Actor = u.ID // who holds the key
 	}
 	changed, err := p.event(authcore.EventPasswordChanged, code, u.ID, by, "")
 	if err != nil {
