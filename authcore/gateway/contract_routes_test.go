@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -258,6 +260,56 @@ func TestContractCannotBeAskedAgain(t *testing.T) {
 	h.now = h.now.Add(time.Minute)
 	if h.signedInAs(cookie) == "" {
 		t.Error("signed out once the chain is back")
+	}
+}
+
+// Nothing renews a session while a page only reads its stream: whoever is no owner of the contract any more must not read on.
+// What holds for renewals while the chain cannot be asked holds here.
+func TestStreamEndsWithOwnerOfContract(t *testing.T) {
+	c := newChain(t)
+	h := build(t, withChain(t, c))
+	c.own(safe, newSigner(1))
+	r := httptest.NewRequest("GET", home+"/events", nil)
+	r.Header.Set("Cookie", h.contractCookie(safe, newSigner(1))[1])
+	r.Header.Set("Accept", "text/event-stream")
+	reached := false
+	h.gateway.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		reached = true
+		var s *stream
+		h.realm.State.mu.Lock()
+		for _, streams := range h.realm.State.streams {
+			for s = range streams {
+			}
+		}
+		h.realm.State.mu.Unlock()
+		judge := func(after time.Duration) (why string, err error) {
+			h.now = h.now.Add(after)
+			c.questions()
+			_, why, err = s.judge(t.Context())
+			return why, err
+		}
+		if why, err := judge(59 * time.Minute); why != "" || err != nil || c.questions() != 0 {
+			t.Errorf("before its time: %q, %v", why, err)
+		}
+		if why, err := judge(2 * time.Minute); why != "" || err != nil || c.questions() == 0 {
+			t.Errorf("not asked, or although the owner is the same: %q, %v", why, err)
+		}
+		c.as(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+		if why, err := judge(61 * time.Minute); why != "" || err != nil {
+			t.Errorf("while the chain is down: %q, %v", why, err)
+		}
+		if why, err := judge(time.Hour); why != "" || !errors.Is(err, authcore.ErrUnavailable) {
+			t.Errorf("while the chain is down for a second hour: %q, %v", why, err)
+		}
+		c.as(nil)
+		c.own(safe, newSigner(2))
+		h.now = h.now.Add(time.Minute)
+		if s.judgeAgain(); r.Context().Err() == nil {
+			t.Error("the stream goes on")
+		}
+	})).ServeHTTP(newCord(), r)
+	if !reached {
+		t.Error("the backend was not reached")
 	}
 }
 

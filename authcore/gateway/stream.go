@@ -286,10 +286,14 @@ func (r *Realm) standing(ctx context.Context, t *ticket, now time.Time) (id *aut
 		}
 	} else {
 		var sess authcore.Session
-		if sess, err = r.Stores.Sessions.Session(ctx, t.identity.SessionID); err == nil && sess.Live(now) {
-			id, err = r.identityOf(ctx, sess)
-		} else if err == nil {
+		if sess, err = r.Stores.Sessions.Session(ctx, t.identity.SessionID); err == nil && !sess.Live(now) {
 			err = authcore.ErrSessionNotFound
+		}
+		if err == nil {
+			err = r.recheck(ctx, sess) // nothing else may renew the session while a stream of it goes on
+		}
+		if err == nil {
+			id, err = r.identityOf(ctx, sess)
 		}
 		until = earlier(sess.IdleUntil, sess.Until)
 	}
