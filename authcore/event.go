@@ -1,6 +1,7 @@
 package authcore
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -71,7 +72,8 @@ type Trace struct {
 }
 
 // Event is an entry of the audit log. What it says is never changed; what is personal of it (Client, UserAgent, Detail)
-// can be erased with its user, and the chain still proves the rest and the order.
+// can be erased with its user, and the chain still proves the rest and the order. Of whoever did it to somebody else only
+// Client and UserAgent are erased: what an administrator did to others stays evidence.
 type Event struct {
 	ID string // 128 random bits
 	// Number is the place in the log, from 1 on, without gaps. It is 0 until the event is sealed into the chain, which
@@ -83,7 +85,9 @@ type Event struct {
 	Subject string // the id of the user it is about; empty: nobody's
 	Trace
 	Detail string // what else there is to tell, in words for people; may be empty
-	// Salt, 128 random bits, hides what is personal behind PersonalHash; nil once that is erased.
+	// Salt hides what is personal behind PersonalHash; nil once all of that is erased. It is 128 random bits for Detail, a
+	// hash that stands for Client and UserAgent, and 128 random bits for that, which are gone once those two are erased.
+	// Events of earlier releases have one salt of 128 bits for all three.
 	Salt []byte
 	// PersonalHash stands in the chain for what is personal.
 	PersonalHash [32]byte
@@ -97,22 +101,60 @@ func NewEvent(random io.Reader, now time.Time, kind EventKind, code, subject str
 	if random == nil {
 		random = rand.Reader
 	}
-	var b [32]byte // of an id and a salt
+	var b [48]byte // of an id and two salts
 	if _, err := io.ReadFull(random, b[:]); err != nil {
 		return Event{}, fmt.Errorf("event: random bytes: %w", err)
 	}
 	by.Client, by.UserAgent = ClientText(by.Client), ClientText(by.UserAgent)
 	e := Event{
 		ID: hex.EncodeToString(b[:16]), Time: now.UTC().Truncate(time.Microsecond), Kind: kind, Code: code, Subject: subject,
-		Trace: by, Detail: ClientText(detail), Salt: slices.Clone(b[16:]),
+		Trace: by, Detail: ClientText(detail),
 	}
+	of := e.client(b[32:])
+	e.Salt = slices.Concat(b[16:32], of[:], b[32:])
 	e.PersonalHash = e.Personal()
 	return e, nil
 }
 
-// Personal answers the hash of what is personal in e, with its salt.
+const (
+	detailSalt = 16              // where the hash of Client and UserAgent begins in Salt
+	keptSalt   = detailSalt + 32 // how long Salt is once Client and UserAgent are erased
+	wholeSalt  = keptSalt + 16
+)
+
+// client answers the hash of Client and UserAgent.
+func (e Event) client(salt []byte) [32]byte {
+	h := sha256.New()
+	writeAll(h.Write, "authgate event client 1", string(salt), e.Client, e.UserAgent)
+	return [32]byte(h.Sum(nil))
+}
+
+// clientErased reports whether Client and UserAgent were erased of e, and Detail was not.
+func (e Event) clientErased() bool { return len(e.Salt) == keptSalt }
+
+// EraseClient erases Client and UserAgent, and Detail too where that cannot be proved without them: in events of earlier
+// releases.
+func (e *Event) EraseClient() {
+	e.Client, e.UserAgent = "", ""
+	if len(e.Salt) == wholeSalt || e.clientErased() {
+		e.Salt = e.Salt[:keptSalt:keptSalt]
+	} else {
+		e.Detail, e.Salt = "", nil
+	}
+}
+
+// Personal answers the hash of what is personal in e, with its salt; the zero hash where the salt does not fit.
 func (e Event) Personal() [32]byte {
 	h := sha256.New()
+	if len(e.Salt) == wholeSalt || e.clientErased() {
+		of := e.Salt[detailSalt:keptSalt]
+		// Else the hash could not be trusted once what it is of is erased.
+		if now := e.client(e.Salt[keptSalt:]); !e.clientErased() && !bytes.Equal(of, now[:]) {
+			return [32]byte{}
+		}
+		writeAll(h.Write, "authgate event personal 2", string(e.Salt[:detailSalt]), string(of), e.Detail)
+		return [32]byte(h.Sum(nil))
+	}
 	writeAll(h.Write, "authgate event personal 1", string(e.Salt), e.Client, e.UserAgent, e.Detail)
 	return [32]byte(h.Sum(nil))
 }
@@ -189,7 +231,8 @@ type Events interface {
 	WalkEvents(ctx context.Context, f func(e Event) error) (anchor EventHead, err error)
 	// EventHead answers the end of the chain, and how many events wait to be sealed.
 	EventHead(ctx context.Context) (head EventHead, waiting int, err error)
-	// EraseEvents erases what is personal in the events about a user, and in those that the user did.
+	// EraseEvents erases what is personal in the events about a user, and who they were in those that the user did to others:
+	// see Event.EraseClient.
 	EraseEvents(ctx context.Context, userID string) error
 	// DeleteEvents deletes sealed events from before the given time, the oldest first and without gaps, keeps the anchor
 	// for what remains, and answers how many.

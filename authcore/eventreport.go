@@ -10,7 +10,7 @@ import (
 // EventReport is what a look through the whole audit log found.
 type EventReport struct {
 	Count   int64     // how many sealed events there are
-	Erased  int64     // how many of them have nothing personal any more
+	Erased  int64     // of how many of them something personal was erased
 	Waiting int       // how many are not sealed yet, so that nothing proves them
 	Anchor  EventHead // the last event that retention deleted; zero: none
 	Head    EventHead // the last event: what to keep elsewhere, and to expect next time
@@ -99,7 +99,7 @@ type eventProof struct {
 	report  EventReport
 	first   Event
 	expect  []named
-	erased  map[people]int64 // the first event of which nothing personal is left, by whom it names
+	erased  map[people]int64 // the first event of which something personal was erased, by whose deletion may explain it
 	deleted map[string]bool  // users
 }
 
@@ -147,7 +147,7 @@ func (v *eventProof) follows(before EventHead, e Event) {
 // personal checks what is personal of an event, or that it is erased.
 func (v *eventProof) personal(e Event) {
 	switch {
-	case e.Salt == nil && e.Client+e.UserAgent+e.Detail != "":
+	case e.clientErased() && e.Client+e.UserAgent != "", e.Salt == nil && e.Client+e.UserAgent+e.Detail != "":
 		v.breaks(e.Number, "what is personal of it was erased, and written again")
 	case e.Salt == nil:
 		v.report.Erased++
@@ -157,6 +157,12 @@ func (v *eventProof) personal(e Event) {
 		}
 	case e.Personal() != e.PersonalHash:
 		v.breaks(e.Number, "what is personal of it was changed")
+	case e.clientErased(): // for who did it, not for whom it is about
+		v.report.Erased++
+		whose := people{e.Actor, e.Actor}
+		if _, known := v.erased[whose]; !known && !v.mayBeRetired(e) {
+			v.erased[whose] = e.Number
+		}
 	}
 }
 

@@ -54,7 +54,7 @@ func chain(t *testing.T, n, deleted int) *tampered {
 	t.Helper()
 	log := new(tampered)
 	for i := range n {
-		e, err := authcore.NewEvent(strings.NewReader(strings.Repeat(fmt.Sprint(i), 32)), time.Unix(int64(i), 0), authcore.EventSignIn, "wallet",
+		e, err := authcore.NewEvent(strings.NewReader(strings.Repeat(fmt.Sprint(i), 48)), time.Unix(int64(i), 0), authcore.EventSignIn, "wallet",
 			"alice", authcore.Trace{Actor: "alice", Client: "192.0.2.1"}, "words")
 		if err != nil {
 			t.Fatal(err)
@@ -274,4 +274,73 @@ type failing struct{ *tampered }
 
 func (failing) WalkEvents(context.Context, func(authcore.Event) error) (authcore.EventHead, error) {
 	return authcore.EventHead{}, authcore.ErrUnavailable
+}
+
+// Who did it was deleted: what they did to somebody else stays in words, and the chain proves it still. Whoever erases that of
+// somebody who was not deleted, writes something in its place, or changes the words, is found.
+func TestErasedClientsHold(t *testing.T) {
+	for name, c := range map[string]struct {
+		attack func(l *tampered, e *authcore.Event)
+		broken int64
+	}{
+		"erased":                        {func(*tampered, *authcore.Event) {}, 0},
+		"nobody was deleted":            {func(l *tampered, _ *authcore.Event) { l.all[4].Kind = authcore.EventSignIn }, 3},
+		"whom it is about was deleted":  {func(l *tampered, _ *authcore.Event) { l.all[4].Subject = "bob" }, 3},
+		"another client":                {func(_ *tampered, e *authcore.Event) { e.Client = "192.0.2.9" }, 3},
+		"another user agent":            {func(_ *tampered, e *authcore.Event) { e.UserAgent = "Browser" }, 3},
+		"other words":                   {func(_ *tampered, e *authcore.Event) { e.Detail = "others" }, 3},
+		"another hash of the client":    {func(_ *tampered, e *authcore.Event) { e.Salt[20]++ }, 3},
+		"another salt of the words":     {func(_ *tampered, e *authcore.Event) { e.Salt[0]++ }, 3},
+		"the rest erased with the user": {func(l *tampered, _ *authcore.Event) { l.erase(2) }, 0},
+	} {
+		log := chain(t, 5, 0)
+		log.all[4].Kind, log.all[2].Subject = authcore.EventUserDeleted, "bob"
+		e := &log.all[2]
+		e.EraseClient()
+		e.EraseClient() // changes nothing
+		if e.Client+e.UserAgent != "" || e.Detail != "words" || len(e.Salt) != 48 {
+			t.Fatalf("%+v", e)
+		}
+		c.attack(log, e)
+		log.seal()
+		r, err := authcore.VerifyEvents(t.Context(), log, nil)
+		if err != nil || r.Broken != c.broken || c.broken == 0 && r.Erased != 1 {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+}
+
+// The hash that stands for the client is changed while there is something to compare it with: later nobody could tell.
+func TestHashOfClientsIsProved(t *testing.T) {
+	log := chain(t, 3, 0)
+	log.all[1].Salt[20]++
+	if r, err := authcore.VerifyEvents(t.Context(), log, nil); err != nil || r.Broken != 2 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	// Also where whoever changed it has written the chain anew with it.
+	log = chain(t, 3, 0)
+	log.all[1].Client = "192.0.2.9"
+	log.seal()
+	if r, err := authcore.VerifyEvents(t.Context(), log, nil); err != nil || r.Broken != 2 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// In events of earlier releases one salt hides all that is personal.
+func TestErasedClientsOfEarlierReleases(t *testing.T) {
+	log := chain(t, 5, 0)
+	for i := range log.all {
+		e := &log.all[i]
+		e.Salt = e.Salt[:16]
+		e.PersonalHash = e.Personal()
+	}
+	log.all[4].Kind, log.all[2].Subject = authcore.EventUserDeleted, "bob"
+	log.all[2].EraseClient()
+	if e := log.all[2]; e.Client+e.UserAgent+e.Detail != "" || e.Salt != nil {
+		t.Fatalf("%+v", e)
+	}
+	log.seal()
+	if r, err := authcore.VerifyEvents(t.Context(), log, nil); err != nil || r.Broken != 0 || r.Erased != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -181,5 +182,38 @@ func TestRecoveryOfNobodyKnowsWhom(t *testing.T) {
 				t.Errorf("%s of %q: %d %s", route, data, a.Code, a.Body)
 			}
 		}
+	}
+}
+
+// An administrator is deleted: what he did to others is evidence still, in the audit log, without where he did it from.
+func TestWhatADeletedAdministratorDidStays(t *testing.T) {
+	o := openOffice(t)
+	o.setRoles(o.otherID, AdminRole)
+	guest := o.signInTokens(newSigner(5))
+	o.do("POST", "admin/invites", `{"roles":["admin"]}`, o.asOther...).ok(new(struct{}))
+	o.do("DELETE", "admin/users/"+guest.User.ID+"/sessions", "", o.asOther...).done()
+	told := func() (all []string) {
+		for _, e := range o.house.events(authcore.EventQuery{Kinds: []authcore.EventKind{authcore.EventInviteCreated, authcore.EventSessionEnded}}) {
+			all = append(all, e.Detail)
+		}
+		return all
+	}
+	before := told()
+	if len(before) != 2 || !strings.Contains(before[0]+before[1], "roles [admin]") || !strings.Contains(before[0]+before[1], "session ") {
+		t.Fatalf("%q", before)
+	}
+	if err := o.realm.Delete(t.Context(), operator, o.otherID, false); err != nil {
+		t.Fatal(err)
+	}
+	if after := told(); !slices.Equal(after, before) {
+		t.Errorf("%q is left of %q", after, before)
+	}
+	for _, e := range o.house.events(authcore.EventQuery{Kinds: []authcore.EventKind{authcore.EventInviteCreated, authcore.EventSessionEnded}}) {
+		if e.Client+e.UserAgent != "" {
+			t.Errorf("where he did it from is told: %+v", e)
+		}
+	}
+	if r, err := o.realm.VerifyEvents(t.Context(), nil); err != nil || r.Broken != 0 {
+		t.Errorf("%+v, %v", r, err)
 	}
 }

@@ -118,8 +118,11 @@ func (s *Store) EraseEvents(ctx context.Context, userID string) error {
 	for _, list := range []*[]authcore.Event{&s.events.waiting, &s.events.sealed} {
 		all := slices.Clone(*list)
 		for i, e := range all {
-			if e.Subject == userID || e.Actor == userID {
+			switch userID {
+			case e.Subject:
 				all[i].Client, all[i].UserAgent, all[i].Detail, all[i].Salt = "", "", "", nil
+			case e.Actor:
+				all[i].EraseClient()
 			}
 		}
 		*list = all

@@ -184,13 +184,20 @@ func (s *Store) EventHead(ctx context.Context) (head authcore.EventHead, waiting
 // EraseEvents implements authcore.Events.
 func (s *Store) EraseEvents(ctx context.Context, userID string) error {
 	return s.transaction(ctx, "erase events", func(ctx context.Context, r run) error {
-		const erase = `UPDATE events SET client = '', user_agent = '', detail = '', salt = NULL WHERE `
-		for _, whose := range []string{`subject = ?`, `actor = ?`} {
+		const (
+			all = `UPDATE events SET client = '', user_agent = '', detail = '', salt = NULL WHERE subject = ?`
+			// As authcore.Event.EraseClient. All values are those of before.
+			client = `UPDATE events SET client = '', user_agent = '',
+				detail = CASE WHEN length(salt) IN (48, 64) THEN detail ELSE '' END,
+				salt = CASE WHEN length(salt) IN (48, 64) THEN substr(salt, 1, 48) ELSE NULL END
+				WHERE actor = ? AND subject <> ?`
+		)
+		for _, erase := range []condition{{all, []any{userID}}, {client, []any{userID, userID}}} {
 			// Those that wait have an index of their own.
-			if _, err := r.exec(ctx, erase+whose+` AND number IS NOT NULL`, userID); err != nil {
+			if _, err := r.exec(ctx, erase.where+` AND number IS NOT NULL`, erase.args...); err != nil {
 				return err
 			}
-			if _, err := r.exec(ctx, erase+whose+` AND `+isWaiting, userID, aeon); err != nil {
+			if _, err := r.exec(ctx, erase.where+` AND `+isWaiting, slices.Concat(erase.args, []any{aeon})...); err != nil {
 				return err
 			}
 		}

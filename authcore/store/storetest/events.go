@@ -241,6 +241,43 @@ var eventTests = []test{
 		same(t, r.Erased, int64(3))
 		t.is(t.Stores.Events.EraseEvents(t.ctx, "nobody"), nil)
 	}},
+	{"what a deleted user did to others stays, without where they did it from", func(t *T) {
+		made := func(subject, actor, detail string) authcore.Event {
+			by := authcore.Trace{Actor: actor, Client: "192.0.2.1", UserAgent: "Browser é"}
+			e, err := authcore.NewEvent(nil, noon, authcore.EventSessionEnded, "administrator", subject, by, detail)
+			t.is(err, nil)
+			return e
+		}
+		all := []authcore.Event{
+			made("id-carol", "id-alice", "of carol"), made("", "id-alice", "of nobody"), made("id-alice", "id-alice", "own"),
+			made("id-alice", "id-carol", "by carol"), made("id-carol", "id-carol", "of neither"),
+		}
+		t.log(all...)
+		t.seal(10, len(all))
+		waiting := made("id-carol", "id-alice", "waiting")
+		t.log(waiting)
+		erased := func(userID string, left map[string]bool) {
+			t.Helper()
+			t.is(t.Stores.Events.EraseEvents(t.ctx, userID), nil)
+			gone := made(userID, "id-boss", "gone")
+			gone.Kind = authcore.EventUserDeleted
+			t.log(gone)
+			t.holds(t.Stores) // which seals what waits
+			found, err := t.Stores.Events.Events(t.ctx, authcore.EventQuery{Kinds: []authcore.EventKind{authcore.EventSessionEnded}})
+			t.is(err, nil)
+			same(t, len(found), len(all)+1)
+			told := map[string]bool{}
+			for _, e := range found {
+				if e.Detail != "" {
+					told[e.Detail] = e.Client+e.UserAgent != ""
+				}
+			}
+			same(t, told, left)
+		}
+		erased("id-alice", map[string]bool{"of carol": false, "of nobody": false, "waiting": false, "of neither": true})
+		erased("id-alice", map[string]bool{"of carol": false, "of nobody": false, "waiting": false, "of neither": true})
+		erased("id-carol", map[string]bool{"of nobody": false})
+	}},
 	{"what is erased of nobody who was deleted shows, and that a deletion is not sealed yet does not", func(t *T) {
 		e := event("a", "id-alice")
 		t.log(e)
