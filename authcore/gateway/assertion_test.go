@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -134,5 +136,96 @@ func TestAssertionOfPresets(t *testing.T) {
 	}
 	if said := h.handedOn(assertionHeader, who...); said != "" {
 		t.Errorf("the default header is sent beside the preset: %q", said)
+	}
+}
+
+// One site stands before several hosts, each with a backend of its own. What the backend of one was told is nothing to that of
+// another, however the request came; and what was made for one host is not handed to another.
+func TestAssertionIsForTheHostThatIsAsked(t *testing.T) {
+	h := siblings(t)
+	cookie := h.signInCookie(newSigner(2))
+	h.now = h.now.Add(10 * time.Second)
+	for round := range 2 {
+		for name, tell := range map[string]askedBy{"forwarded": byForwarded, "original": byOriginal, "path": byPath, "itself": byItself} {
+			for host, want := range map[string]string{
+				"app.example.com": home, "APP.example.com:443": home, "wiki.example.com": "https://wiki.example.com", "Wiki.Example.com:443": "https://wiki.example.com",
+				"wiki.example.com:8443": "https://wiki.example.com:8443", "app.example.com:8443": home + ":8443", "example.com": "https://example.com",
+			} {
+				r := tell("GET", "https://"+host+"/x", cookie...)
+				said := ""
+				w := httptest.NewRecorder()
+				h.gateway.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { said = r.Header.Get(assertionHeader) })).ServeHTTP(w, r)
+				if name != "itself" {
+					said = w.Header().Get(assertionHeader)
+				}
+				if said == "" {
+					t.Fatalf("%s at %s: answered %d", name, host, w.Code)
+				}
+				if _, c := claimsOf(t, said); c.Audience != want || c.Issuer != want {
+					t.Errorf("round %d, %s at %s: %+v", round, name, host, c)
+				}
+			}
+		}
+	}
+	// The cookie goes to no host beyond the domain; what else says who somebody is may.
+	r := byItself("GET", home+"/x", h.signInTokens(newSigner(2)).bearer()...)
+	r.Host = "wiki.example.org"
+	said := ""
+	h.gateway.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { said = r.Header.Get(assertionHeader) })).ServeHTTP(httptest.NewRecorder(), r)
+	if _, c := claimsOf(t, said); c.Audience != "https://wiki.example.org" {
+		t.Errorf("beyond the domain: %+v", c)
+	}
+}
+
+// An assertion is signed once for each host, and found again without an allocation. A client that names ever more hosts has no
+// more of them kept.
+func TestAssertionsOfHostsAreKept(t *testing.T) {
+	random := &counted{Reader: rand.Reader}
+	h := asker(t, func(c *RealmConfig, s *Site) { c.Rand, s.CookieDomain = random, "example.com" })
+	v := h.gateway.identify(byItself("GET", home+"/x", h.signInTokens(newSigner(2)).bearer()...), h.now, "")
+	at := func(host string) *http.Request { return &http.Request{Host: host} }
+	for _, host := range []string{"app.example.com", "wiki.example.com:443"} {
+		r, before := at(host), random.reads.Load()
+		first, err := h.gateway.assert(r, v.ticket, h.now)
+		if err != nil || random.reads.Load() == before {
+			t.Fatalf("%s: %v", host, err)
+		}
+		before = random.reads.Load()
+		allocations := testing.AllocsPerRun(100, func() {
+			if again, _ := h.gateway.assert(r, v.ticket, h.now.Add(59*time.Second)); again != first {
+				t.Errorf("%s: another one within half its life", host)
+			}
+		})
+		if allocations > 0 || random.reads.Load() != before {
+			t.Errorf("%s: %v allocations, %d signatures", host, allocations, random.reads.Load()-before)
+		}
+		if again, _ := h.gateway.assert(r, v.ticket, h.now.Add(61*time.Second)); again == first {
+			t.Errorf("%s: the same one after half its life", host)
+		}
+	}
+	if _, kept := v.ticket.others.of["app.example.com"]; kept {
+		t.Error("the assertion for the origin is among those that others displace")
+	}
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() { // requests come at once
+			for i := range 5 * maxOthers {
+				if _, err := h.gateway.assert(at(strconv.Itoa(i)+".example.com"), v.ticket, h.now); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := len(v.ticket.others.of); n > maxOthers {
+		t.Errorf("%d are kept", n)
+	}
+	// Those that are over make room first.
+	later := h.now.Add(2 * time.Minute)
+	if _, err := h.gateway.assert(at("late.example.com"), v.ticket, later); err != nil || len(v.ticket.others.of) != 1 {
+		t.Errorf("%d are kept, %v", len(v.ticket.others.of), err)
+	}
+	if _, err := h.gateway.assert(at(strings.Repeat("x", maxHost)+".example.com"), v.ticket, later); err != nil || len(v.ticket.others.of) != 1 {
+		t.Errorf("%d are kept, %v", len(v.ticket.others.of), err)
 	}
 }

@@ -66,13 +66,9 @@ type ticket struct {
 	expires   time.Time
 	doubt     int64 // of the state when it was verified
 	headers   []headerValue
-	personal  *personal // of a personal access token; else nil
-	assertion atomic.Pointer[assertion]
-}
-
-type assertion struct {
-	text  string
-	until time.Time // when to make a new one: it still has half its life
+	personal  *personal                 // of a personal access token; else nil
+	assertion atomic.Pointer[assertion] // for the origin
+	others    assertions                // for the other hosts
 }
 
 // ticketCache remembers verified access tokens and renewed cookies, bounded and in memory only.
@@ -271,19 +267,3 @@ func (g *Gateway) resume(ctx context.Context, secret string, now time.Time, doub
 // mayUse reports whether a session may be used on this site: it was opened here, or on a site that shares the cookie with
 // this one. Cookies know no ports, so that this has to be asked even of a cookie of this host.
 func (g *Gateway) mayUse(s authcore.Session) bool { return s.Origin == g.home() }
-
-// assert answers a statement for the backend that is good for a minute at least.
-func (g *Gateway) assert(ctx context.Context, t *ticket, now time.Time) (string, error) {
-	if !g.headers.assertion {
-		return "", nil
-	}
-	if a := t.assertion.Load(); a != nil && now.Before(a.until) {
-		return a.text, nil
-	}
-	text, expires, err := g.realm.issuer.Assertion(ctx, g.origin.text, t.identity)
-	if err != nil {
-		return "", err
-	}
-	t.assertion.Store(&assertion{text, now.Add(expires.Sub(now) / 2)})
-	return text, nil
-}

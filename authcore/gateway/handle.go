@@ -82,7 +82,7 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) (err
 	var said string
 	if refusal == nil && v.ticket != nil {
 		var err error
-		if said, err = g.assert(r.Context(), v.ticket, start); err != nil {
+		if said, err = g.assert(r, v.ticket, start); err != nil {
 			refusal = unavailable(err)
 		}
 	}
