@@ -22,6 +22,10 @@ const (
 	MailRecovery        MailKind = "recovery"       // somebody made a link for the user to add a way to sign in, good until Until
 	MailTokenCreated    MailKind = "token_created"  // a personal access token was made: Label is its name, Until its end
 	MailDisabled        MailKind = "disabled"       // an administrator disabled the account
+	MailEnabled         MailKind = "enabled"        // an administrator enabled the account again
+	MailDeleted         MailKind = "deleted"        // an administrator deleted the account
+	MailRoleGranted     MailKind = "role_granted"   // an administrator gave the account a role: Label
+	MailRoleRevoked     MailKind = "role_revoked"   // an administrator took a role away from the account: Label
 	MailSessionsEnded   MailKind = "sessions_ended" // an administrator ended one or all sessions of the account
 	// MailDecoy is never sent. It is written where there is nobody to write to, so that whoever asked sees the same work.
 	MailDecoy MailKind = "decoy"
@@ -39,7 +43,7 @@ type Mail struct {
 	Client    string    // the address of the client that caused it
 	UserAgent string    // what that client says it is; cut short
 	Method    Method    // of MailMethodAdded and MailMethodRemoved
-	Label     string    // its name, or what else tells it; of MailTokenCreated too
+	Label     string    // its name, or what else tells it; of MailTokenCreated and those of roles too
 	Email     string    // the new address, of MailEmailChanged
 	Until     time.Time // of MailSuspended, MailRecovery and MailTokenCreated, where zero is never
 }

@@ -16,7 +16,7 @@ func (r *Realm) GrantRole(ctx context.Context, by authcore.Trace, userID, role s
 		return false, fmt.Errorf("gateway: grant role: %w", ErrInvalidRole)
 	}
 	known = slices.Contains(r.Roles(), role)
-	return known, r.administer(ctx, administering{by: by, userID: userID, change: func(s authcore.Stores, u authcore.User) (bool, []string, error) {
+	return known, r.administer(ctx, administering{by: by, userID: userID, mail: authcore.MailRoleGranted, label: role, change: func(s authcore.Stores, u authcore.User) (bool, []string, error) {
 		if slices.Contains(u.Roles, role) {
 			return false, nil, nil
 		}
@@ -32,7 +32,7 @@ func (r *Realm) GrantRole(ctx context.Context, by authcore.Trace, userID, role s
 // configuration grants it, and ErrLastAdministrator where it is that of the last administrator and force is not set.
 func (r *Realm) RevokeRole(ctx context.Context, by authcore.Trace, userID, role string, force bool) error {
 	return r.administer(ctx, administering{
-		by: by, userID: userID, weakens: role == AdminRole, force: force,
+		by: by, userID: userID, weakens: role == AdminRole, force: force, mail: authcore.MailRoleRevoked, label: role,
 		change: func(s authcore.Stores, u authcore.User) (bool, []string, error) {
 			_, granted, err := r.rolesOf(ctx, s, u)
 			if err != nil {
@@ -84,7 +84,7 @@ func (r *Realm) Disable(ctx context.Context, by authcore.Trace, userID string, f
 
 // Enable lets a disabled user sign in again.
 func (r *Realm) Enable(ctx context.Context, by authcore.Trace, userID string) error {
-	return r.administer(ctx, administering{by: by, userID: userID, change: func(s authcore.Stores, u authcore.User) (bool, []string, error) {
+	return r.administer(ctx, administering{by: by, userID: userID, mail: authcore.MailEnabled, change: func(s authcore.Stores, u authcore.User) (bool, []string, error) {
 		if !u.Disabled {
 			return false, nil, nil
 		}
@@ -103,7 +103,7 @@ func (r *Realm) Delete(ctx context.Context, by authcore.Trace, userID string, fo
 		return fmt.Errorf("gateway: delete: %w", ErrOwnAccount)
 	}
 	return r.administer(ctx, administering{
-		by: by, userID: userID, weakens: true, force: force,
+		by: by, userID: userID, weakens: true, force: force, mail: authcore.MailDeleted,
 		change: func(s authcore.Stores, u authcore.User) (bool, []string, error) {
 			ended, err := r.endAll(ctx, s, userID, "")
 			if err != nil {

@@ -207,8 +207,9 @@ type administering struct {
 	// weakens says that the user may administer less afterwards: then somebody else must be left who can. force goes
 	// without; only operators may ask for that.
 	weakens, force bool
-	// mail tells the user; its zero kind: nobody is told.
-	mail authcore.MailKind
+	// mail tells the user, at the address from before the change, with the label.
+	mail  authcore.MailKind
+	label string
 	// change makes the change and answers whether there was anything to change, and which sessions end by it.
 	change func(s authcore.Stores, u authcore.User) (changed bool, ended []string, err error)
 }
@@ -220,11 +221,9 @@ func (r *Realm) administer(ctx context.Context, a administering) error {
 	if err != nil {
 		return err
 	}
-	tell := func(authcore.Stores) error { return nil }
-	if a.mail != "" {
-		if tell, err = r.told(ctx, u, authcore.Mail{Kind: a.mail}, a.by); err != nil {
-			return err
-		}
+	tell, err := r.told(ctx, u, authcore.Mail{Kind: a.mail, Label: a.label}, a.by)
+	if err != nil {
+		return err
 	}
 	var candidates []string
 	if a.weakens && !a.force {

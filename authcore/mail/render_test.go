@@ -128,7 +128,9 @@ func TestLinkOnItsOwnLine(t *testing.T) {
 }
 
 // byAdministrators are the mails about what somebody else did. From where administrators work is not told.
-var byAdministrators = []authcore.MailKind{authcore.MailDisabled, authcore.MailSessionsEnded}
+var byAdministrators = []authcore.MailKind{
+	authcore.MailDisabled, authcore.MailEnabled, authcore.MailDeleted, authcore.MailRoleGranted, authcore.MailRoleRevoked, authcore.MailSessionsEnded,
+}
 
 // Every mail says what happened when and from where, so that its reader can tell whether it was them.
 func TestEveryMailTellsWhatHappened(t *testing.T) {

@@ -27,7 +27,8 @@ const maxTemplate = 256 << 10
 var kinds = []authcore.MailKind{
 	authcore.MailConfirm, authcore.MailRegistered, authcore.MailReset, authcore.MailNoPassword, authcore.MailSuspended,
 	authcore.MailPasswordChanged, authcore.MailConfirmEmail, authcore.MailEmailChanged, authcore.MailMethodAdded,
-	authcore.MailMethodRemoved, authcore.MailTokenCreated, authcore.MailRecovery, authcore.MailDisabled, authcore.MailSessionsEnded,
+	authcore.MailMethodRemoved, authcore.MailTokenCreated, authcore.MailRecovery, authcore.MailDisabled,
+	authcore.MailEnabled, authcore.MailDeleted, authcore.MailRoleGranted, authcore.MailRoleRevoked, authcore.MailSessionsEnded,
 }
 
 // linked are the kinds that are of no use without their link.
