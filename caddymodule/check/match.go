@@ -159,6 +159,10 @@ func (v way) paths() string {
 				if name == "host" {
 					continue
 				}
+				if name == responses {
+					words = append(words, "some responses")
+					continue
+				}
 				words = append(words, name+" "+values(set[name]))
 			}
 			if len(words) == 0 {

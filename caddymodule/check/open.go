@@ -1,6 +1,7 @@
 package check
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,6 +31,7 @@ func (w *walk) judge() {
 			w.inErrorRoutes(e, guarded)
 		case e.kind == serves && len(w.before(e, gates)) > 0:
 			w.behind(e)
+		case e.kind == serves && w.intercepts(e, guarded):
 		case e.kind == serves && w.leaks(e, guarded):
 		case len(w.gatesOf(e)) > 0:
 			w.beside(e)
@@ -180,17 +182,44 @@ func (w *walk) inErrorRoutes(e event, guarded map[string]event) {
 	if e.kind != serves || e.foreign || len(w.gatesOf(e)) == 0 || len(w.before(e, gates)) > 0 || len(w.before(e, guards)) > 0 {
 		return
 	}
-	fixed := slices.ContainsFunc(w.before(e, rewrites), fixedTarget)
+	w.refused(e, "handle_errors", "/{err.status_code}.html", comes(e.way), guarded)
+}
+
+// intercepts finds what an intercept hands out in place of what a gate behind it answers: as in error routes, to whom it has
+// refused it. It answers whether that is what e does.
+func (w *walk) intercepts(e event, guarded map[string]event) bool {
+	if e.instead == nil || e.h.name() != "reverse_proxy" && e.h.name() != "file_server" || len(w.before(e, guards)) > 0 {
+		return false
+	}
+	for _, g := range w.gatesOf(e) {
+		if g.order > e.order && !exclusive(e.way, g.way) && (covers(g.way, e.way) || covers(e.instead.way, g.way)) {
+			w.refused(e, "intercept", "/{resp.status_code}.html", e.instead.comes(), guarded)
+			return true
+		}
+	}
+	return false
+}
+
+// comes reports whether answers by which a gate refuses something come to an intercept, where that is certain.
+func (i *instead) comes() bool {
+	return !i.some && (len(i.of) == 0 || slices.ContainsFunc(i.of, func(n json.Number) bool {
+		return slices.Contains([]string{"302", "3", "400", "4", "401", "403", "503", "5"}, n.String())
+	}))
+}
+
+// refused finds what is handed out in place of refusals of a gate, which come there or may not.
+func (w *walk) refused(e event, where, page string, come bool, guarded map[string]event) {
+	fixed := slices.ContainsFunc(w.before(e, rewrites), func(r event) bool { return r.instead == e.instead && fixedTarget(r) })
 	proxy := e.h.name() == "reverse_proxy"
 	switch {
-	case !fixed && comes(e.way) && proxy:
-		w.find(Error, "errors_proxied", e, called(e)+" in handle_errors gets what authgate has refused: the backend answers it all the same",
+	case !fixed && come && proxy:
+		w.find(Error, "errors_proxied", e, called(e)+" in "+where+" gets what authgate has refused: the backend answers it all the same",
 			"write a rewrite to a page of errors before it, or files instead of a backend")
-	case !fixed && comes(e.way) && e.h.name() == "file_server":
-		w.find(Error, "errors_served", e, called(e)+" in handle_errors hands out the very file that authgate has refused",
-			"write before it: rewrite * /{err.status_code}.html")
+	case !fixed && come && e.h.name() == "file_server":
+		w.find(Error, "errors_served", e, called(e)+" in "+where+" hands out the very file that authgate has refused",
+			"write before it: rewrite * "+page)
 	case proxy && !fixed:
-		w.find(Warning, "errors_proxied", e, called(e)+" in handle_errors gets requests that no rule has judged, with whatever identity headers the client writes",
+		w.find(Warning, "errors_proxied", e, called(e)+" in "+where+" gets requests that no rule has judged, with whatever identity headers the client writes",
 			"write a rewrite to a page of errors before it, or files instead of a backend")
 	case proxy:
 		dial, behind, ok := shared(e, guarded)

@@ -18,6 +18,7 @@ type event struct {
 	at       string
 	server   string
 	inErrors bool // it stands in error routes
+	instead  *instead
 	ends     bool // what comes here goes no further
 	foreign  bool // it is of no module that is known here
 }
@@ -34,11 +35,19 @@ const (
 	notes                // says what is logged
 )
 
+// instead is a handle_response of an intercept, which does something else in place of answers of what comes behind it.
+type instead struct {
+	way  way           // to the intercept
+	of   []json.Number // statuses, or their first digits; none: all
+	some bool          // it is for answers with some headers, of which nothing is known
+}
+
 // walk collects what handlers there are, and what there is to say about them.
 type walk struct {
 	config   *config
 	server   string
 	inErrors bool
+	instead  *instead // the one that the walk is in
 	lists    int
 	invoked  []string // named routes that the walk is in
 	events   []event
@@ -119,7 +128,9 @@ func (w *walk) handler(h handler, by way, at string) {
 			e.ends = true
 		}
 	case name == "intercept":
+		before := w.instead
 		w.responses(h, by, at)
+		w.instead = before
 		return
 	case name == "file_server":
 		var on bool
@@ -146,7 +157,7 @@ func (w *walk) handler(h handler, by way, at string) {
 }
 
 func (w *walk) add(e event) {
-	e.order, e.server, e.inErrors = len(w.events), w.server, w.inErrors
+	e.order, e.server, e.inErrors, e.instead = len(w.events), w.server, w.inErrors, w.instead
 	w.events = append(w.events, e)
 }
 
@@ -176,9 +187,16 @@ func (w *walk) invoke(h handler, by way) {
 	w.invoked = w.invoked[:len(w.invoked)-1]
 }
 
+// responses is the matcher that stands for those of a handle_response. No module of Caddy's has this name.
+const responses = "response"
+
 // responses walks what is done in place of some responses of a backend.
 func (w *walk) responses(h handler, by way, at string) {
 	var list []struct {
+		Match struct {
+			StatusCode []json.Number   `json:"status_code"`
+			Headers    json.RawMessage `json:"headers"`
+		} `json:"match"`
 		Routes []route `json:"routes"`
 	}
 	h.into("handle_response", &list)
@@ -186,8 +204,11 @@ func (w *walk) responses(h handler, by way, at string) {
 		at := at + "/handle_response/" + strconv.Itoa(i)
 		w.lists++
 		// Which responses these are is not known, so they are all its own matcher.
-		condition := handler{"response": []byte(strconv.Quote(at))}
+		condition := handler{responses: []byte(strconv.Quote(at))}
 		here := append(slices.Clip(by), step{list: w.lists, match: []map[string]json.RawMessage{condition}})
+		if h.name() == "intercept" {
+			w.instead = &instead{by, r.Match.StatusCode, r.Match.Headers != nil}
+		}
 		w.list(r.Routes, here, at+"/routes")
 	}
 }
