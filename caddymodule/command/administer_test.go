@@ -170,7 +170,7 @@ func TestAuditVerify(t *testing.T) {
 	}
 	for _, args := range []string{"", "--json"} {
 		out, errs, _, err := administered(t, `{"holds":false,"broken":3,"why":"its hash\u001b[2J is another","events":7}`, append([]string{"audit", "verify"}, strings.Fields(args)...)...)
-		if code(err) != 1 || !strings.Contains(errs, "not as it was written") || args == "" && !strings.HasPrefix(out, "Broken at event 3: ") || strings.Contains(out, "\x1b") {
+		if code(err) != 4 || !strings.Contains(errs, "not as it was written") || args == "" && !strings.HasPrefix(out, "Broken at event 3: ") || strings.Contains(out, "\x1b") {
 			t.Errorf("%v %q %s", err, out, errs)
 		}
 	}

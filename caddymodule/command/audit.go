@@ -175,7 +175,8 @@ func auditVerify(to *endpoint) *cobra.Command {
 		Long: `
 Goes through the whole audit log and proves the chain of its events: that none
 was changed, deleted, inserted or put elsewhere since it was written. It ends with
-1 where the chain does not hold.
+4 where the chain does not hold, and with 1 where it could not be looked at. There
+is no limit to how long it may take: about ten seconds for a million events.
 
 Whoever can write to the store could write the whole chain anew. Note the head
 that this prints in another place, and give it to --expect the next time: then the
@@ -194,13 +195,13 @@ chain must still contain it.`,
 				q = AuditProof{n, hash}
 			}
 			var r AuditReport
-			if err := to.ask(c, AuditVerifyPath, q, &r); err != nil {
+			if err := to.askWithin(c.Context(), AuditVerifyPath, q, &r); err != nil {
 				return err
 			}
 			if err := to.show(c, r, func(out io.Writer) { writeProof(out, r) }); err != nil || r.Holds {
 				return err
 			}
-			return errors.New("the audit log is not as it was written")
+			return &failure{exitBroken, errors.New("the audit log is not as it was written")}
 		}),
 	}
 	c.Flags().StringVar(&expect, "expect", "", "The head that an earlier verify printed")

@@ -18,7 +18,10 @@ import (
 // told runs a command against an admin endpoint and answers what it wrote to standard output and to standard error.
 func told(t *testing.T, address string, args ...string) (out, errs string, err error) {
 	t.Helper()
-	to := new(endpoint)
+	return toldBy(new(endpoint), address, args...)
+}
+
+func toldBy(to *endpoint, address string, args ...string) (out, errs string, err error) {
 	root := &cobra.Command{Use: "caddy", SilenceUsage: true}
 	authgate := &cobra.Command{Use: "authgate"}
 	to.addFlags(authgate)

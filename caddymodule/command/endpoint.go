@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,7 +21,8 @@ import (
 // endpoint is the admin endpoint of the running Caddy, as the flags tell it.
 type endpoint struct {
 	address, config, adapter string
-	asJSON                   bool // how answers are shown
+	asJSON                   bool          // how answers are shown
+	timeout                  time.Duration // default timeout
 }
 
 func (e *endpoint) addFlags(c *cobra.Command) {
@@ -31,7 +33,7 @@ func (e *endpoint) addFlags(c *cobra.Command) {
 	flags.BoolVar(&e.asJSON, "json", false, "Answer in JSON")
 }
 
-// timeout bounds a command: a store that is down is told long before.
+// timeout bounds a command, but for those that go through all there is: a store that is down is told long before.
 const timeout = 30 * time.Second
 
 // maxAnswer bounds what is read of an answer, in bytes.
@@ -39,8 +41,13 @@ const maxAnswer = 16 << 20
 
 // ask posts a question to a path of the endpoint and decodes the answer.
 func (e *endpoint) ask(c *cobra.Command, path string, question, answer any) error {
-	ctx, cancel := context.WithTimeout(c.Context(), timeout)
+	ctx, cancel := context.WithTimeout(c.Context(), cmp.Or(e.timeout, timeout))
 	defer cancel()
+	return e.askWithin(ctx, path, question, answer)
+}
+
+// askWithin is ask for as long as ctx allows.
+func (e *endpoint) askWithin(ctx context.Context, path string, question, answer any) error {
 	return e.post(ctx, path, question, func(configured string, body io.Reader) error {
 		text, err := io.ReadAll(io.LimitReader(body, maxAnswer))
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 const (
 	exitNoSuchUser  = 2
 	exitUnreachable = 3
+	exitBroken      = 4 // the audit log does not hold: not the same as that nobody could look
 )
 
 // failure is an error with an exit code of its own.
