@@ -72,14 +72,22 @@ func TestHandOffOfWhomNobodyCanTell(t *testing.T) {
 	}
 }
 
-// The access token at home says for minutes more that somebody is signed in whose session has ended in the store, or expired:
-// nothing is handed over, and they are asked to sign in.
+// The access token at home says for minutes more that somebody is signed in whose session has ended in the store, or expired,
+// or is another site's by now: nothing is handed over, and they are asked to sign in.
 func TestNothingIsHandedOverFromWhatHasEnded(t *testing.T) {
 	for name, end := range map[string]func(d *domains, session string) error{
 		"ended": func(d *domains, session string) error { return d.store.EndSession(t.Context(), session) },
 		"expired": func(d *domains, session string) error {
 			s, err := d.store.Session(t.Context(), session)
 			s.IdleUntil = d.now
+			if err == nil {
+				err = d.store.UpdateSession(t.Context(), s)
+			}
+			return err
+		},
+		"of another site": func(d *domains, session string) error {
+			s, err := d.store.Session(t.Context(), session)
+			s.Origin = "https://app.example.com:8443"
 			if err == nil {
 				err = d.store.UpdateSession(t.Context(), s)
 			}
@@ -97,6 +105,37 @@ func TestNothingIsHandedOverFromWhatHasEnded(t *testing.T) {
 		a := b.visit(shop + "/cart")
 		if a.Code != 200 || !strings.HasPrefix(b.last, home+"/auth/sign-in?") || strings.Contains(strings.Join(b.went, " "), "code=") {
 			t.Errorf("%s: at %s with %d, went %q", name, b.last, a.Code, b.went)
+		}
+	}
+}
+
+// Whoever was an owner of a contract wallet has an access token at home from just before its hour is over, and is no owner any
+// more: the contract is asked before anything is handed over, which would be good for another hour elsewhere.
+func TestNothingIsHandedOverOfAContractThatSaysNo(t *testing.T) {
+	for name, c := range map[string]struct {
+		owner signer // by then
+		want  string
+	}{
+		"the same owner": {newSigner(1), shop + "/cart"},
+		"another owner":  {newSigner(2), home + "/auth/sign-in?"},
+	} {
+		chain := newChain(t)
+		d := buildDomains(t, withChain(t, chain))
+		chain.own(safe, newSigner(1))
+		b := d.browser()
+		cookie, value, _ := strings.Cut(d.contractCookie(safe, newSigner(1))[1], "=")
+		b.cookies[home] = map[string]string{cookie: value}
+		d.now = d.now.Add(58 * time.Minute)
+		if user, _ := b.who(home); user == "" {
+			t.Fatalf("%s: signed out before the hour is over", name)
+		}
+		chain.own(safe, c.owner)
+		d.now = d.now.Add(3 * time.Minute)
+		if b.visit(shop + "/cart"); !strings.HasPrefix(b.last, c.want) {
+			t.Errorf("%s: at %s, went %q", name, b.last, b.went)
+		}
+		if handed := strings.Contains(strings.Join(b.went, " "), "code="); handed != (c.want == shop+"/cart") {
+			t.Errorf("%s: went %q", name, b.went)
 		}
 	}
 }

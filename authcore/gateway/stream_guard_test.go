@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
+	"github.com/caddy-authgate/authgate/authcore/policy"
 )
 
 // What may stall while its backend says nothing gets a context of its own, which ends with the stream; the rest pays for none.
@@ -78,6 +79,29 @@ func TestWebsocketOfASessionThatEndsMeanwhile(t *testing.T) {
 	end = true
 	if code, got := ask(); code != http.StatusUnauthorized || got != nil {
 		t.Errorf("answered %d", code)
+	}
+}
+
+// Which of several sites of one origin let a stream through is not known after a reload: it goes on where all of them would
+// let it, in whichever order they stand.
+func TestStreamIsJudgedByEachSiteOfItsOrigin(t *testing.T) {
+	denied := []policy.Rule{{Deny: true, Paths: []string{"/events"}}}
+	for name, rules := range map[string][][]policy.Rule{"the first": {denied, nil}, "the last": {nil, denied}} {
+		t.Run(name, func(t *testing.T) {
+			h := build(t)
+			over := h.openStream(h.signInTokens(newSigner(1)).bearer())
+			next, err := NewRealm(h.realm.RealmConfig)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range rules {
+				if _, err := New(next, Site{Origin: home, Rules: r}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			h.realm.Close()
+			mustEnd(t, over)
+		})
 	}
 }
 
