@@ -40,7 +40,8 @@ func checkConfig(to *endpoint) *cobra.Command {
 Checks a configuration as caddy validate does, and then walks what its servers
 do: it says what is served without asking authgate, before it or beside it,
 what handle_errors hands out of what was refused, which sites have no gate, and
-what a gate is told that comes to nothing.
+what a gate is told that comes to nothing. caddy validate, caddy reload and caddy
+run see nothing of that, and only refuse what is invalid.
 
 The configuration is that of --config, else the Caddyfile of the present folder;
 with --running, the one that Caddy has loaded. Nothing is changed.
@@ -131,6 +132,9 @@ func (k *checking) load(c *cobra.Command) error {
 	return nil
 }
 
+// validates is said under every report: whoever runs caddy validate alone would take its silence for this one.
+const validates = "caddy validate and a reload know only what is invalid; the rest is looked for here alone."
+
 func writeChecked(out io.Writer, did Checked) {
 	for _, f := range did.Findings {
 		at := f.Source
@@ -154,10 +158,10 @@ func writeChecked(out io.Writer, did Checked) {
 		fmt.Fprintln(out)
 	}
 	if len(did.Findings) == 0 {
-		fmt.Fprintln(out, "Nothing found: what is served asks authgate.")
+		fmt.Fprintf(out, "Nothing found: what is served asks authgate. %s\n", validates)
 		return
 	}
-	fmt.Fprintf(out, "%s.\n", tally(did))
+	fmt.Fprintf(out, "%s. %s\n", tally(did), validates)
 }
 
 // tally counts what was found.

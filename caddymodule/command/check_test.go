@@ -66,13 +66,13 @@ func TestCheckForPeople(t *testing.T) {
   the site has no authgate: anybody gets file_server (root /srv).
   > if that is not meant, write authgate into it
 
-0 errors, 1 warning and 0 notes.
+0 errors, 1 warning and 0 notes. caddy validate and a reload know only what is invalid; the rest is looked for here alone.
 `
 	if out != want || errs != "Error: the configuration has 0 errors, 1 warning and 0 notes\n" || code(err) != 1 {
 		t.Errorf("%d %s\ngot\n%s\nwant\n%s", code(err), errs, out, want)
 	}
 	a.body = gated
-	if out, _, err := told(t, strings.TrimPrefix(server.URL, "http://"), "check", "--running"); out != "Nothing found: what is served asks authgate.\n" || err != nil {
+	if out, _, err := told(t, strings.TrimPrefix(server.URL, "http://"), "check", "--running"); out != "Nothing found: what is served asks authgate. caddy validate and a reload know only what is invalid; the rest is looked for here alone.\n" || err != nil {
 		t.Errorf("%v %s", err, out)
 	}
 }

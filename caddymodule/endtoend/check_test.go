@@ -55,12 +55,15 @@ func TestCheckCommand(t *testing.T) {
 			}
 		})
 	}
+	// What is an error here and valid to Caddy is what the README and the last line of a report say that it is.
+	write(t, file, fmt.Sprintf(site, "", "\thandle_errors {\n\t\treverse_proxy 127.0.0.1:3000\n\t}\n"))
+	g.wantCaddy(t, 0, "Valid configuration", "validate", "--config", file, "--adapter", "caddyfile")
 	// The rules that can never decide, and what is not understood, have their lines from the parser.
 	write(t, file, fmt.Sprintf(site, "\t\tdeny /x/*\n\t\tallow anyone /x/y\n", ""))
 	g.wantCaddy(t, 1, "Caddyfile:5", "authgate", "check", "--config", file)
 	// For people; the Caddyfile of the folder is found, too.
 	out, errs, code := g.caddy(t, "authgate", "check", "--config", write(t, file, fmt.Sprintf(site, "", "\theader X-A b\n")))
-	if code != 0 || !strings.Contains(out, "note header_before ("+file+":6, site localhost)\n") || !strings.HasSuffix(out, "0 errors, 0 warnings and 1 note.\n") {
+	if code != 0 || !strings.Contains(out, "note header_before ("+file+":6, site localhost)\n") || !strings.Contains(out, "\n0 errors, 0 warnings and 1 note. caddy validate and a reload know only what is invalid") {
 		t.Errorf("%d\n%s%s", code, out, errs)
 	}
 	bare := exec.Command(binary, "authgate", "check")
