@@ -263,3 +263,26 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 		}
 	}
 }
+
+// Who words mails anew is told of all that there are.
+func TestReadmeNamesMailTemplates(t *testing.T) {
+	_, rest, _ := strings.Cut(readme(t), "`<kind>.html` for any of")
+	list, _, found := strings.Cut(rest, "; what several share")
+	if !found {
+		t.Fatal("README names no templates; has it another form?")
+	}
+	var named, kinds []string
+	for _, m := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(list, -1) {
+		named = append(named, m[1])
+	}
+	for _, m := range regexp.MustCompile(`(?m)^\tMail\w+ +MailKind += "(\w+)"`).FindAllStringSubmatch(read(t, "../authcore/mail.go"), -1) {
+		if m[1] != "decoy" { // nobody gets one
+			kinds = append(kinds, m[1])
+		}
+	}
+	slices.Sort(named)
+	slices.Sort(kinds)
+	if len(kinds) < 10 || !slices.Equal(named, kinds) {
+		t.Errorf("README names %q, there are %q", named, kinds)
+	}
+}
