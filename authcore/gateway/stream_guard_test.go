@@ -82,6 +82,39 @@ func TestWebsocketOfASessionThatEndsMeanwhile(t *testing.T) {
 	}
 }
 
+// A role is taken in the very moment in which a stream is judged, after its user was read. It is judged once more at once, and
+// not when its time comes again.
+func TestStreamWhoseUserChangesWhileItIsJudged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, told := bubble(t, func(_ *RealmConfig, s *Site) {
+			s.Rules = []policy.Rule{{Roles: []string{"reader"}, Paths: []string{"/events"}}}
+		})
+		id := h.signedInAs(h.signInCookie(newSigner(1)))
+		h.setRoles(id, "reader")
+		h.realm.changed(t.Context(), id)
+		time.Sleep(2 * time.Second)
+		d := h.download(h.signInCookie(newSigner(1))...) // which has the role
+		time.Sleep(2 * time.Second)                      // it is followed by now
+		judged := make(chan struct{})
+		h.duringReads(func(n int) {
+			if n == 1 {
+				h.setRoles(id)
+				h.realm.changed(t.Context(), id)
+				synctest.Wait() // until the stream has heard of it
+				close(judged)
+			}
+		})
+		<-judged
+		time.Sleep(time.Second)
+		if d.goes() {
+			t.Error("it goes on")
+			close(d.release)
+		}
+		<-d.over
+		told.only(t, streamUserChanged)
+	})
+}
+
 // Which of several sites of one origin let a stream through is not known after a reload: it goes on where all of them would
 // let it, in whichever order they stand.
 func TestStreamIsJudgedByEachSiteOfItsOrigin(t *testing.T) {
