@@ -115,6 +115,9 @@ func (g *Gateway) changeProfile(w http.ResponseWriter, r *http.Request, v *visit
 	} else {
 		_, err = g.realm.presentUser(ctx, v.identity)
 	}
+	if err == nil && p.Name != nil {
+		err = g.countChange(w, r, v.subject())
+	}
 	if err != nil {
 		return err
 	}

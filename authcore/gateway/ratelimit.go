@@ -48,6 +48,18 @@ func (g *Gateway) countUsername(w http.ResponseWriter, r *http.Request, userID s
 	return g.countOf(w, r, "username ", userID, usernamesPerUser, usernameWindow)
 }
 
+// How often a user may change what is an event each time and needs nobody's leave. Events are kept for a year, and one account
+// could fill the disk with them.
+const (
+	changesPerUser = 120
+	changesWindow  = time.Hour
+)
+
+// countChange counts that a user changes something of their own account.
+func (g *Gateway) countChange(w http.ResponseWriter, r *http.Request, userID string) error {
+	return g.countOf(w, r, "changes ", userID, changesPerUser, changesWindow)
+}
+
 // count counts a request of a client under a name, and refuses it where it is one too many.
 func (g *Gateway) count(w http.ResponseWriter, r *http.Request, name string, limit int, window time.Duration) error {
 	return g.countOf(w, r, name, clientKey(g.realm.ClientIP(r)), limit, window)

@@ -108,6 +108,9 @@ func (g *Gateway) createToken(w http.ResponseWriter, r *http.Request, v *visitor
 	if noPaths {
 		return errInvalidToken.because(errors.New("gateway: token: paths are named, and there are none"))
 	}
+	if err := g.countChange(w, r, v.subject()); err != nil {
+		return err
+	}
 	t, text, err := g.realm.createToken(ctx, g.trace(r, v), v.identity.SessionID, owner, t, lasts)
 	if err != nil {
 		return err
