@@ -23,10 +23,9 @@ func (g *Gateway) requestEmail(w http.ResponseWriter, r *http.Request, v *visito
 	if err != nil {
 		return err
 	}
-	if err := g.countMail(w, r); err != nil {
-		return err
-	}
-	err = g.passwords.RequestEmail(ctx, password.RequestingEmail{UserID: u.ID, Email: email, By: g.trace(r, v), Link: g.linkTo("email")})
+	err = g.passwords.RequestEmail(ctx, password.RequestingEmail{
+		UserID: u.ID, Email: email, By: g.trace(r, v), Link: g.linkTo("email"), Count: g.countMail(w, r),
+	})
 	if err != nil {
 		return err
 	}

@@ -28,11 +28,9 @@ func (g *Gateway) registerPassword(w http.ResponseWriter, r *http.Request, v *vi
 	if in.err != nil {
 		return in.err
 	}
-	if err := g.countMail(w, r); err != nil {
-		return err
-	}
 	err = g.passwords.Register(r.Context(), password.Registering{
 		Email: email, Password: secret, Name: name, Receipt: receipt, Invite: invite, By: g.trace(r, v), Link: g.linkTo("activate"),
+		Count: g.countMail(w, r),
 	})
 	if err != nil {
 		return err
@@ -141,10 +139,10 @@ func (g *Gateway) forgotPassword(w http.ResponseWriter, r *http.Request, v *visi
 	if in.err != nil {
 		return in.err
 	}
-	if err := g.countMail(w, r); err != nil {
-		return err
-	}
-	if err := g.passwords.Forgot(r.Context(), password.Forgetting{Email: email, By: g.trace(r, v), Link: g.linkTo("reset")}); err != nil {
+	err = g.passwords.Forgot(r.Context(), password.Forgetting{
+		Email: email, By: g.trace(r, v), Link: g.linkTo("reset"), Count: g.countMail(w, r),
+	})
+	if err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusAccepted)

@@ -30,10 +30,10 @@ const (
 	mailWindow     = time.Hour
 )
 
-// countMail counts a request that has a mail sent to whom it names. It is no rate limit of sign-ins, and stays where that
-// is off.
-func (g *Gateway) countMail(w http.ResponseWriter, r *http.Request) error {
-	return g.count(w, r, "mail ", mailsPerClient, mailWindow)
+// countMail answers what counts a request that has a mail sent to whom it names. It is no rate limit of sign-ins, and stays
+// where that is off.
+func (g *Gateway) countMail(w http.ResponseWriter, r *http.Request) func() error {
+	return func() error { return g.count(w, r, "mail ", mailsPerClient, mailWindow) }
 }
 
 // How often a user may ask for another username. Each that they ever had is kept from all others for good, so that one

@@ -14,6 +14,9 @@ type RequestingEmail struct {
 	Email  string // as it was typed
 	By     authcore.Trace
 	Link   func(key string) string // answers the link to mail, with the key in its fragment
+	// Count is called before an account is looked for, where nothing is wrong with what was asked; its error ends it. It may
+	// be nil.
+	Count func() error
 }
 
 // ConfirmingEmail is a user who is signed in and shows the key that was mailed to the new address.
@@ -29,6 +32,9 @@ type ConfirmingEmail struct {
 func (p *Passwords) RequestEmail(ctx context.Context, r RequestingEmail) error {
 	email, err := ParseEmail(r.Email)
 	if err != nil {
+		return err
+	}
+	if err := counted(r.Count); err != nil {
 		return err
 	}
 	u, err := p.Stores.Users.User(ctx, r.UserID)

@@ -70,3 +70,11 @@ func (p *Passwords) transact(ctx context.Context, doing string, f func(authcore.
 	}
 	return nil
 }
+
+// counted is what count answers, where it is given.
+func counted(count func() error) error {
+	if count == nil {
+		return nil
+	}
+	return count()
+}

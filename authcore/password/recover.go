@@ -15,6 +15,9 @@ type Forgetting struct {
 	Email string // as it was typed
 	By    authcore.Trace
 	Link  func(key string) string // answers the link to mail, with the key in its fragment
+	// Count is called before an account is looked for, where nothing is wrong with what was asked; its error ends it. It may
+	// be nil.
+	Count func() error
 }
 
 // Resetting is who sets a new password with a mailed key.
@@ -42,6 +45,9 @@ type bound struct {
 func (p *Passwords) Forgot(ctx context.Context, f Forgetting) error {
 	email, err := ParseEmail(f.Email)
 	if err != nil {
+		return err
+	}
+	if err := counted(f.Count); err != nil {
 		return err
 	}
 	a, err := p.accountByEmail(ctx, email)

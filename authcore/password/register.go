@@ -24,6 +24,9 @@ type Registering struct {
 	Invite string
 	By     authcore.Trace
 	Link   func(key string) string // answers the link to mail, with the key in its fragment
+	// Count is called before an account is looked for, where nothing is wrong with what was asked; its error ends it. It may
+	// be nil.
+	Count func() error
 }
 
 // Activating is who confirms a registration.
@@ -64,6 +67,9 @@ func (p *Passwords) Register(ctx context.Context, r Registering) error {
 		return fmt.Errorf("password: register: %w", ErrClosed)
 	}
 	if err := p.checkNew(r.Password, email); err != nil {
+		return err
+	}
+	if err := counted(r.Count); err != nil {
 		return err
 	}
 	phc, err := p.Hasher.Hash(ctx, r.Password)
