@@ -27,6 +27,7 @@ const play = (mine, run, more = [], headers = {}) => gate.visit({ wallets: [mine
 	await button(page, mine.name).click();
 	await at(page, '/app');
 	await page.waitForFunction(() => window.ask);
+	await page.evaluate(() => window.ask('/first')); // until it knows who is there
 	await run(page);
 });
 
