@@ -176,7 +176,7 @@ func auditVerify(to *endpoint) *cobra.Command {
 Goes through the whole audit log and proves the chain of its events: that none
 was changed, deleted, inserted or put elsewhere since it was written. It ends with
 4 where the chain does not hold, and with 1 where it could not be looked at. There
-is no limit to how long it may take: about ten seconds for a million events.
+is no limit to how long it may take.
 
 Whoever can write to the store could write the whole chain anew. Note the head
 that this prints in another place, and give it to --expect the next time: then the
