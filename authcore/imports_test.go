@@ -51,7 +51,7 @@ func buildTable() map[string]imports {
 			http: true, caddy: true, foreign: true,
 		},
 		"caddymodule/pages":     {own: []string{"authcore", "authcore/gateway"}, http: true, foreign: true},
-		"caddymodule/check":     {own: []string{"authcore/gateway"}, caddy: true}, // what sites tell backends
+		"caddymodule/check":     {own: []string{"authcore/gateway"}, caddy: true},                             // what sites tell backends
 		"caddymodule/command":   {own: []string{"caddymodule/check"}, http: true, caddy: true, foreign: true}, // talks to the admin endpoint
 		"caddymodule/cmd/caddy": {own: []string{"caddymodule"}, caddy: true},
 		"caddymodule/cmd/build": {},
