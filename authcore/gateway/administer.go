@@ -321,7 +321,7 @@ func (r *Realm) ChangeProfile(ctx context.Context, by authcore.Trace, userID str
 	if err != nil || !changed {
 		return err
 	}
-	r.outdate(userID, true)
+	r.outdate(userID)
 	r.notifyAfter(ctx, userID, nil)
 	return nil
 }

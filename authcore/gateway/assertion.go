@@ -38,14 +38,14 @@ func (a *assertions) set(host string, made assertion, now time.Time) {
 	if a.of == nil {
 		a.of = make(map[string]assertion)
 	}
-	if len(a.of) >= maxOthers {
+	if _, is := a.of[host]; !is && len(a.of) >= maxOthers {
 		maps.DeleteFunc(a.of, func(_ string, old assertion) bool { return !now.Before(old.until) })
-	}
-	for some := range a.of {
-		if len(a.of) < maxOthers {
-			break
+		for some := range a.of {
+			if len(a.of) < maxOthers {
+				break
+			}
+			delete(a.of, some) // whichever: clients say what hosts there are
 		}
-		delete(a.of, some) // whichever: clients say what hosts there are
 	}
 	a.of[strings.Clone(host)] = made // it is a part of a header
 }

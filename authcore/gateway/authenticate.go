@@ -65,6 +65,7 @@ type ticket struct {
 	issued    time.Time
 	expires   time.Time
 	doubt     int64 // of the state when it was verified
+	change    int64 // of its user, as of when the user was read, see State.lastChange; 0 of an access token, which does not tell
 	headers   []headerValue
 	personal  *personal                 // of a personal access token; else nil
 	assertion atomic.Pointer[assertion] // for the origin
@@ -182,9 +183,28 @@ func (g *Gateway) verify(ctx context.Context, tok string, now time.Time) (*ticke
 		// The token is a part of a header; keep no more than that part.
 		g.tickets.verified.Set(strings.Clone(tok), t)
 	}
+	if _, unsure := g.realm.State.outdates(t); unsure {
+		var err error
+		if t, err = g.reread(ctx, t, now); err != nil {
+			return nil, err
+		}
+		g.tickets.verified.Set(strings.Clone(tok), t)
+	}
 	if err := g.good(t, now); err != nil {
 		return nil, err
 	}
+	return t, nil
+}
+
+// reread answers a ticket that tells what the store does, for one that may be of before the last change of its user.
+func (g *Gateway) reread(ctx context.Context, t *ticket, now time.Time) (*ticket, error) {
+	change := g.realm.State.lastChange(t.identity.Subject)
+	id, err := g.realm.present(ctx, t.identity.SessionID, now)
+	if err != nil {
+		return nil, err
+	}
+	t = g.newTicket(id, t.issued, t.expires, t.doubt)
+	t.change = change
 	return t, nil
 }
 
@@ -194,10 +214,11 @@ func (g *Gateway) newTicket(id *authcore.Identity, issued, expires time.Time, do
 
 // good reports whether what a ticket says still holds.
 func (g *Gateway) good(t *ticket, now time.Time) error {
+	outdated, _ := g.realm.State.outdates(t)
 	switch {
-	case !now.Before(t.expires), g.realm.State.isOutdated(t.identity, t.issued):
+	case !now.Before(t.expires), outdated:
 		return token.ErrExpired
-	case t.personal != nil && t.personal.change != g.realm.State.lastChange(t.identity.Subject):
+	case t.personal != nil && t.change != g.realm.State.lastChange(t.identity.Subject):
 		return token.ErrExpired
 	case g.realm.State.isEnded(t.identity.SessionID):
 		return authcore.ErrSessionNotFound
@@ -246,12 +267,14 @@ func (g *Gateway) resume(ctx context.Context, secret string, now time.Time, doub
 		if err := g.realm.keepHome(ctx, s); err != nil {
 			return nil, err
 		}
-		issued := later(now, g.realm.State.outdatedUntil(s.UserID)) // before the account is read, as in access
+		// Before the account is read, as in access.
+		issued, change := later(now, g.realm.State.outdatedUntil(s.UserID)), g.realm.State.lastChange(s.UserID)
 		id, access, expires, err := g.access(ctx, s)
 		if err != nil {
 			return nil, err
 		}
 		t := g.newTicket(id, issued, expires, doubt)
+		t.change = change
 		r := &renewal{t, g.cookie.set(secret, access, s.IdleUntil.Sub(now))}
 		secret := strings.Clone(secret)
 		g.tickets.verified.Set(access, t)

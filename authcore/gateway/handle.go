@@ -169,7 +169,7 @@ func (g *Gateway) judgeStrictly(r *http.Request, v *visitor, asked policy.Reques
 		return policy.Decision{Rule: -1}, unavailable(err)
 	case !sameUser(id, v.identity):
 		t := g.newTicket(id, asked.Now, v.ticket.expires, v.ticket.doubt)
-		t.personal = v.ticket.personal
+		t.change, t.personal = v.ticket.change, v.ticket.personal
 		v.identity, v.ticket = id, t
 	}
 	asked.Identity = v.identity

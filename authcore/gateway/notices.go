@@ -35,7 +35,7 @@ func (l listener) Heard(n authcore.Notice) {
 	case authcore.NoticeSessionEnded:
 		l.forget(n.Subject)
 	case authcore.NoticeUserChanged:
-		l.outdate(n.Subject, false)
+		l.outdate(n.Subject)
 	case authcore.NoticeKeysChanged:
 		if err := l.readKeys(l.ctx, true); err != nil {
 			l.Logger.Warn("new signing keys could not be read; trying again within a minute", "cause", err.Error())
@@ -65,8 +65,8 @@ func (r *Realm) forget(id string) {
 }
 
 // outdate makes what was changed of a user, here or elsewhere, count on this instance at once.
-func (r *Realm) outdate(userID string, here bool) {
-	r.State.outdate(userID, r.Now(), r.untilExpired(), here)
+func (r *Realm) outdate(userID string) {
+	r.State.outdate(userID, r.Now(), r.untilExpired())
 }
 
 // untilExpired is when every access token issued until now has expired, on clocks that go wrong too.
@@ -120,7 +120,7 @@ func sessionEnded(id string) authcore.Notice {
 // there once their access tokens have expired; the change itself is made, so that is no reason to tell who made it to
 // try again.
 func (r *Realm) changed(ctx context.Context, userID string) {
-	r.outdate(userID, true)
+	r.outdate(userID)
 	r.tellChanged(ctx, userID)
 }
 

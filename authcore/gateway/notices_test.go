@@ -143,7 +143,7 @@ func TestHangingUpKeepsNothingFromOtherInstances(t *testing.T) {
 	gone, hangUp := context.WithCancel(t.Context())
 	hangUp()
 	a.realm.changed(gone, id)
-	if !b.realm.State.isOutdated(&authcore.Identity{Subject: id}, b.now) {
+	if outdated, _ := b.realm.State.outdates(&ticket{identity: &authcore.Identity{Subject: id}, issued: b.now}); !outdated {
 		t.Error("the other instance has not heard of the change")
 	}
 	open, err := a.store.SessionsOf(t.Context(), id, a.now)
@@ -214,7 +214,7 @@ func TestStrictRule(t *testing.T) {
 	me := h.signInCookie(newSigner(1))
 	id := h.signedInAs(me)
 	h.setRoles(id, "admin")
-	h.realm.outdate(id, true)
+	h.realm.outdate(id)
 	get := func(path string) answer {
 		r := h.request("GET", "", "", me...)
 		r.URL.Path = path

@@ -40,7 +40,7 @@ type since struct {
 	issued int64 // Unix seconds; access tokens issued before are to be renewed
 	until  time.Time
 	change int64 // tells this change from every other one
-	told   bool  // tokens may have been issued since
+	again  bool  // there was another one before, after which tokens were dated alike
 }
 
 type stepUp struct {
@@ -69,20 +69,14 @@ func (s *State) holdingsBy(contracts *wallet.Contracts) *wallet.HoldingAnswers {
 }
 
 // outdate makes what was taken away from a user count on this instance at once: access tokens issued until now are to be
-// renewed before they are believed. The time until is when the last of them has expired. It tells whether the change was made
-// here; it may be heard of, too, then.
-func (s *State) outdate(userID string, now, until time.Time, here bool) {
+// renewed before they are believed. The time until is when the last of them has expired.
+func (s *State) outdate(userID string, now, until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changes++
-	before := s.outdated[userID]
-	issued := max(now.Unix()+1, before.issued) // tokens tell whole seconds
-	if here || before.told {
-		// A token may have been issued since the change before, in this very second, and is dated after that one: here, or
-		// elsewhere where all hear of it in a moment. What is heard may be a change made here that counts already.
-		issued = max(issued, before.issued+1)
-	}
-	s.outdated[userID] = since{issued: issued, until: until, change: s.changes}
+	before := s.outdated[userID].issued
+	issued := max(now.Unix()+1, before) // tokens tell whole seconds
+	s.outdated[userID] = since{issued: issued, until: until, change: s.changes, again: issued == before}
 	s.any.Store(true)
 	s.judgeAgain(func(st *stream) bool { return st.ticket.identity.Subject == userID })
 }
@@ -106,14 +100,17 @@ func (s *State) steppedUp(sess authcore.Session, until time.Time) {
 	s.any.Store(true)
 }
 
-// isOutdated reports whether an access token issued at this time may tell what was taken away from its user.
-func (s *State) isOutdated(id *authcore.Identity, issued time.Time) bool {
+// outdates reports whether an access token may tell what was taken away from its user; and whether it may also be of after that:
+// it was issued in the second of several changes, here or elsewhere, after the first of them at least. Only the store knows.
+func (s *State) outdates(t *ticket) (is, unsure bool) {
 	if !s.any.Load() {
-		return false
+		return false, false
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return issued.Unix() < s.outdated[id.Subject].issued
+	o, issued := s.outdated[t.identity.Subject], t.issued.Unix()
+	unsure = o.again && issued == o.issued && t.change != o.change
+	return issued < o.issued || unsure, unsure
 }
 
 // lastChange tells the last change of a user that is remembered from every other one, also from one in the same second.
@@ -126,20 +123,14 @@ func (s *State) lastChange(userID string) int64 {
 	return s.outdated[userID].change
 }
 
-// outdatedUntil answers from when on access tokens of a user must be issued not to be outdated, to who is about to issue one.
+// outdatedUntil answers from when on access tokens of a user must be issued not to be outdated.
 func (s *State) outdatedUntil(userID string) time.Time {
 	if !s.any.Load() {
 		return time.Time{}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	o, is := s.outdated[userID]
-	if !is {
-		return time.Time{}
-	}
-	o.told = true
-	s.outdated[userID] = o
-	return time.Unix(o.issued, 0)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return time.Unix(s.outdated[userID].issued, 0)
 }
 
 // lacks reports whether an access token does not tell yet what was proven in its session.
@@ -200,10 +191,10 @@ func (s *State) open(st *stream) bool {
 	return true
 }
 
-// outdates reports whether anything has changed since it was told who asks for a stream, and by which rules it is judged.
-func (s *State) outdates(st *stream) bool {
-	t := st.ticket
-	return !s.inForce(st.gateway) || s.isOutdated(t.identity, t.issued) || s.doubt.Load() != t.doubt
+// overtakes reports whether anything has changed since it was told who asks for a stream, and by which rules it is judged.
+func (s *State) overtakes(st *stream) bool {
+	outdated, _ := s.outdates(st.ticket)
+	return !s.inForce(st.gateway) || outdated || s.doubt.Load() != st.ticket.doubt
 }
 
 // Streams answers how many streams are open.

@@ -102,7 +102,7 @@ func (s *stream) follow() bool {
 	}
 	// What the access token says holds until it expires; then the store is asked.
 	wait := s.ticket.expires.Sub(realm.Now())
-	if realm.State.outdates(s) {
+	if realm.State.overtakes(s) {
 		wait = 0
 	}
 	s.timer = time.AfterFunc(wait, s.judgeAgain)

@@ -138,24 +138,33 @@ func TestStreamIsJudgedByEachSiteOfItsOrigin(t *testing.T) {
 	}
 }
 
-// Tokens issued between two changes in one second are out of date, wherever the changes were made; that a change made here is
-// heard of, too, puts nobody off.
-func TestChangesInOneSecond(t *testing.T) {
-	now := time.Unix(1000, 5)
+// Tokens tell whole seconds, so those issued after a change are dated a second on. Where that change was not the last one of
+// its second they may be of before it, and only they.
+func TestTokensOfASecondWithSeveralChanges(t *testing.T) {
+	now := time.Unix(1000, 5e8)
 	for name, c := range map[string]struct {
-		do   func(s *State, change func(here bool))
-		want int64
+		changes        []time.Time
+		issued, change int64
+		is, unsure     bool
 	}{
-		"one":                      {func(_ *State, change func(bool)) { change(true) }, 1001},
-		"one, heard of":            {func(_ *State, change func(bool)) { change(true); change(false) }, 1001},
-		"two here":                 {func(_ *State, change func(bool)) { change(true); change(true) }, 1002},
-		"two elsewhere":            {func(_ *State, change func(bool)) { change(false); change(false) }, 1001},
-		"two elsewhere, one token": {func(s *State, change func(bool)) { change(false); s.outdatedUntil("u"); change(false) }, 1002},
+		"none":                           {nil, 1000, 0, false, false},
+		"one, token of before":           {[]time.Time{now}, 1000, 0, true, false},
+		"one, token of after":            {[]time.Time{now}, 1001, 0, false, false},
+		"two, token of before":           {[]time.Time{now, now}, 1000, 0, true, false},
+		"two, token of between or after": {[]time.Time{now, now}, 1001, 0, true, true},
+		"two, read between":              {[]time.Time{now, now}, 1001, 1, true, true},
+		"two, read after":                {[]time.Time{now, now}, 1001, 2, false, false},
+		"two, token of later":            {[]time.Time{now, now}, 1002, 0, false, false},
+		"two, apart":                     {[]time.Time{now, now.Add(time.Second)}, 1002, 0, false, false},
+		"two, clock turned back":         {[]time.Time{now, now.Add(-time.Minute)}, 1001, 0, true, true},
 	} {
 		s := NewState()
-		c.do(s, func(here bool) { s.outdate("u", now, now.Add(time.Hour), here) })
-		if got := s.outdatedUntil("u").Unix(); got != c.want {
-			t.Errorf("%s: from %d, want %d", name, got, c.want)
+		for _, at := range c.changes {
+			s.outdate("u", at, at.Add(time.Hour))
+		}
+		is, unsure := s.outdates(&ticket{identity: &authcore.Identity{Subject: "u"}, issued: time.Unix(c.issued, 0), change: c.change})
+		if is != c.is || unsure != c.unsure {
+			t.Errorf("%s: %v, %v", name, is, unsure)
 		}
 	}
 }

@@ -153,9 +153,8 @@ func (g *Gateway) identifyPersonal(r *http.Request, now time.Time, in personalIn
 
 // personal is what a ticket knows of the token it is of.
 type personal struct {
-	id     string
-	change int64        // of its user, as of when the user was read; see State.lastChange
-	noted  atomic.Int64 // when it was used last, as far as it is noted; Unix seconds
+	id    string
+	noted atomic.Int64 // when it was used last, as far as it is noted; Unix seconds
 }
 
 // verifyPersonal answers the ticket for a personal access token: from memory where it was read within the life of an access
@@ -204,7 +203,7 @@ func (g *Gateway) readPersonal(ctx context.Context, text, id string, now time.Ti
 			expires = stored.Expires
 		}
 		t := g.newTicket(who, issued, expires, doubt)
-		t.personal = &personal{id: id, change: change}
+		t.change, t.personal = change, &personal{id: id}
 		if !stored.LastUsed.IsZero() {
 			t.personal.noted.Store(stored.LastUsed.Unix())
 		}

@@ -262,7 +262,7 @@ func (r *Realm) administer(ctx context.Context, a administering) error {
 	for _, id := range ended {
 		r.forget(id)
 	}
-	r.outdate(a.userID, true)
+	r.outdate(a.userID)
 	r.notifyAfter(ctx, a.userID, ended)
 	return nil
 }
