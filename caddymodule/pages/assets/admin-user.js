@@ -95,7 +95,7 @@ async function show() {
 		paths.map(upright).join(' '),
 		date('added', created),
 		expires ? date(Date.parse(expires) > Date.now() ? 'goodTo' : 'expired', expires) : say('noEnd'),
-		used ? date('lastUsed', used) : say('neverUsed'),
+		date('lastUsed', used),
 	], deed('remove', 'removeWhat', title, async (button) => {
 		if (await really(say('tokenMeans', { what: title }))) act(button, 'DELETE', `/tokens/${token}`, 'removed', undefined, $('#tokens-label'));
 	}))));
