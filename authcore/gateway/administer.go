@@ -273,7 +273,7 @@ type Profile struct {
 
 // ruled reports whether a rule of any site lets a username in, or keeps it out: nobody gets the rights of a name by taking it.
 func (r *Realm) ruled(username string) bool {
-	for _, g := range r.State.gatewaysOf(r) {
+	for _, g := range r.State.gateways(r) {
 		for _, rule := range g.site.Rules {
 			if slices.ContainsFunc(rule.Users, func(user string) bool { return authcore.FoldUsername(user) == username }) {
 				return true
