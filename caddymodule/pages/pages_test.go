@@ -643,6 +643,37 @@ func TestServeAsset(t *testing.T) {
 	}
 }
 
+// What a script finds out only when it runs is fetched after it, and until then no button does anything.
+func TestPagesNameTheScriptsOfTheirMethods(t *testing.T) {
+	somebody := &authcore.Identity{Subject: "1", Username: "ada"}
+	keys := append(slices.Clone(every), authcore.ProgramKey)
+	for name, p := range map[string]gateway.Page{
+		"sign-in": {Name: "sign-in", Methods: keys},
+		"step-up": {Name: "sign-in", Methods: keys, Identity: somebody},
+		"confirm": {Name: "confirm", Methods: every, Identity: somebody, ReturnTo: "/vault", Confirm: &gateway.Confirm{Within: time.Minute}},
+	} {
+		head, body, _ := strings.Cut(serve(t, p).Body.String(), "</head>")
+		for _, m := range regexp.MustCompile(`data-method="([a-z]+)"`).FindAllStringSubmatch(body, -1) {
+			if !strings.Contains(head, `<script type="module" src="/auth/assets/`+m[1]+`.js"></script>`) {
+				t.Errorf("%s does not name the script of %s", name, m[1])
+			}
+		}
+		if strings.Contains(head, "/key.js") {
+			t.Errorf("%s names a script for the keys of programs, which have none", name)
+		}
+	}
+}
+
+// Who sends a form without scripts has nothing but the title to tell the answer from the form by, in a list of tabs.
+func TestAnswerToAFormHasATitleOfItsOwn(t *testing.T) {
+	for _, name := range []string{"register", "forgot"} {
+		body := serve(t, gateway.Page{Name: name, Methods: every, Registration: true, Sent: true, Email: "ada@example.com"}).Body.String()
+		if !strings.Contains(body, "<title>Check your mail · ") {
+			t.Errorf("%s: no title of its own", name)
+		}
+	}
+}
+
 func TestServePageHead(t *testing.T) {
 	w := httptest.NewRecorder()
 	err := New().ServePage(w, httptest.NewRequest(http.MethodHead, "/auth/sign-in", nil), gateway.Page{Name: "sign-in", Origin: "https://a.example"})
