@@ -58,11 +58,13 @@ func status(to *endpoint) *cobra.Command {
 func writeStatus(out io.Writer, s Status) {
 	rows := make([][]string, len(s.Parts))
 	for i, p := range s.Parts {
-		took := ""
-		if p.State != "off" {
+		state, took := plain(p.State), ""
+		if p.State == "off" {
+			state = "not used" // a clock that is off would be a wrong one
+		} else {
 			took = time.Duration(p.Seconds * float64(time.Second)).Round(10 * time.Microsecond).String()
 		}
-		rows[i] = []string{plain(p.Name), plain(p.State), took, plain(p.Detail)}
+		rows[i] = []string{plain(p.Name), state, took, plain(p.Detail)}
 	}
 	table(out, []string{"part", "state", "took", "detail"}, rows)
 	ready := "yes"

@@ -16,7 +16,7 @@ func TestStatus(t *testing.T) {
 		want []string
 	}{
 		{`{"ready":true,` + parts, 0, []string{
-			"part     state  took   detail\n", "store    ok     1.2ms\n", "clock    down   1ms    the store's clock is +61.0 s from this machine's\n", "notices  off\n",
+			"part     state     took   detail\n", "store    ok        1.2ms\n", "clock    down      1ms    the store's clock is +61.0 s from this machine's\n", "notices  not used\n",
 			"ready    yes\n", "keys     2 published; the present one signs since 2026-01-02 03:04:05", "version  v1\n",
 		}},
 		{`{"ready":false,` + parts, 1, []string{"ready    no\n"}},
