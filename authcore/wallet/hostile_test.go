@@ -367,15 +367,16 @@ func TestChecksAreLimited(t *testing.T) {
 			f := newFakeChain(t, 10)
 			k := testContracts(t, func(c *ContractsConfig) { c.PerClient, c.Parallel = 2, 3 }, f)
 			var now, most atomic.Int64
-			go1 := make(chan struct{})
+			full := make(chan struct{})
+			fill := sync.OnceFunc(func() { close(full) }) // once: the places are full again as soon as somebody leaves
 			f.hostile(func(w http.ResponseWriter, _ *http.Request) {
 				n := now.Add(1)
 				for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
 				}
 				if n == c.want {
-					close(go1)
+					fill()
 				}
-				<-go1
+				<-full
 				now.Add(-1)
 				w.WriteHeader(502)
 			})
