@@ -21,6 +21,7 @@ const (
 	MailMethodRemoved   MailKind = "method_removed"
 	MailRecovery        MailKind = "recovery"       // somebody made a link for the user to add a way to sign in, good until Until
 	MailTokenCreated    MailKind = "token_created"  // a personal access token was made: Label is its name, Until its end
+	MailTokenDeleted    MailKind = "token_deleted"  // an administrator deleted a personal access token: Label is its name
 	MailDisabled        MailKind = "disabled"       // an administrator disabled the account
 	MailEnabled         MailKind = "enabled"        // an administrator enabled the account again
 	MailDeleted         MailKind = "deleted"        // an administrator deleted the account
@@ -43,7 +44,7 @@ type Mail struct {
 	Client    string    // the address of the client that caused it
 	UserAgent string    // what that client says it is; cut short
 	Method    Method    // of MailMethodAdded and MailMethodRemoved
-	Label     string    // its name, or what else tells it; of MailTokenCreated and those of roles too
+	Label     string    // its name, or what else tells it; of those of tokens and roles too
 	Email     string    // the new address, of MailEmailChanged
 	Until     time.Time // of MailSuspended, MailRecovery and MailTokenCreated, where zero is never
 }

@@ -15,6 +15,8 @@ func TestPeopleAreToldWhatIsDoneToTheirAccount(t *testing.T) {
 	h.setRoles(boss.User.ID, AdminRole)
 	h.mails()
 	id, ctx, by := v.User.ID, t.Context(), authcore.Trace{Actor: boss.User.ID, Origin: home, Client: "192.0.2.7"}
+	token := h.newToken(v.bearer(), "").ID
+	h.mails()
 	grant := func() error { _, err := h.realm.GrantRole(ctx, by, id, "editor"); return err }
 	for _, step := range []struct {
 		kind  authcore.MailKind
@@ -24,6 +26,7 @@ func TestPeopleAreToldWhatIsDoneToTheirAccount(t *testing.T) {
 	}{
 		{authcore.MailRoleGranted, "editor", grant, nil},
 		{authcore.MailRoleRevoked, "editor", func() error { return h.realm.RevokeRole(ctx, by, id, "editor", false) }, nil},
+		{authcore.MailTokenDeleted, "script", func() error { return h.realm.DeleteToken(ctx, by, id, token) }, authcore.ErrPersonalAccessTokenNotFound},
 		{authcore.MailDisabled, "", func() error { return h.realm.Disable(ctx, by, id, false) }, nil},
 		{authcore.MailEnabled, "", func() error { return h.realm.Enable(ctx, by, id) }, nil},
 		{authcore.MailDeleted, "", func() error { return h.realm.Delete(ctx, by, id, false) }, authcore.ErrUserNotFound},

@@ -206,8 +206,8 @@ func (r *Realm) Tokens(ctx context.Context, userID string) ([]authcore.PersonalA
 	return r.Stores.PersonalAccessTokens.PersonalAccessTokensOf(ctx, userID)
 }
 
-// DeleteToken deletes a personal access token of a user, and ends what is under way with it, on all instances. It is
-// authcore.ErrPersonalAccessTokenNotFound where it is not one of theirs.
+// DeleteToken deletes a personal access token of a user, and ends what is under way with it, on all instances. The user is
+// told by mail where it was somebody else. It is authcore.ErrPersonalAccessTokenNotFound where it is not one of theirs.
 func (r *Realm) DeleteToken(ctx context.Context, by authcore.Trace, userID, id string) error {
 	t, err := r.Stores.PersonalAccessTokens.PersonalAccessToken(ctx, id)
 	if err == nil && t.UserID != userID {
@@ -222,9 +222,16 @@ func (r *Realm) DeleteToken(ctx context.Context, by authcore.Trace, userID, id s
 			return err
 		}
 	}
-	code := "owner"
+	code, tell := "owner", func(authcore.Stores) error { return nil }
 	if by.Actor != userID {
 		code = "administrator"
+		u, err := r.Stores.Users.User(ctx, userID)
+		if err != nil {
+			return err
+		}
+		if tell, err = r.told(ctx, u, authcore.Mail{Kind: authcore.MailTokenDeleted, Label: t.Name}, by); err != nil {
+			return err
+		}
 	}
 	err = r.Stores.Transactions.Transact(ctx, func(s authcore.Stores) error {
 		if code == "administrator" {
@@ -235,7 +242,10 @@ func (r *Realm) DeleteToken(ctx context.Context, by authcore.Trace, userID, id s
 		if err := s.PersonalAccessTokens.DeletePersonalAccessToken(ctx, userID, id); err != nil {
 			return err
 		}
-		if err := r.note(ctx, s, authcore.EventTokenDeleted, code, userID, by, t.Name); err != nil || r.Challenges.Notices != nil || s.Notices == nil {
+		if err := r.note(ctx, s, authcore.EventTokenDeleted, code, userID, by, t.Name); err != nil {
+			return err
+		}
+		if err := tell(s); err != nil || r.Challenges.Notices != nil || s.Notices == nil {
 			return err
 		}
 		return s.Notices.Notify(ctx, sessionEnded(ended))

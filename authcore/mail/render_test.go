@@ -130,6 +130,7 @@ func TestLinkOnItsOwnLine(t *testing.T) {
 // byAdministrators are the mails about what somebody else did. From where administrators work is not told.
 var byAdministrators = []authcore.MailKind{
 	authcore.MailDisabled, authcore.MailEnabled, authcore.MailDeleted, authcore.MailRoleGranted, authcore.MailRoleRevoked, authcore.MailSessionsEnded,
+	authcore.MailTokenDeleted,
 }
 
 // Every mail says what happened when and from where, so that its reader can tell whether it was them.

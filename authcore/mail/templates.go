@@ -27,7 +27,7 @@ const maxTemplate = 256 << 10
 var kinds = []authcore.MailKind{
 	authcore.MailConfirm, authcore.MailRegistered, authcore.MailReset, authcore.MailNoPassword, authcore.MailSuspended,
 	authcore.MailPasswordChanged, authcore.MailConfirmEmail, authcore.MailEmailChanged, authcore.MailMethodAdded,
-	authcore.MailMethodRemoved, authcore.MailTokenCreated, authcore.MailRecovery, authcore.MailDisabled,
+	authcore.MailMethodRemoved, authcore.MailTokenCreated, authcore.MailTokenDeleted, authcore.MailRecovery, authcore.MailDisabled,
 	authcore.MailEnabled, authcore.MailDeleted, authcore.MailRoleGranted, authcore.MailRoleRevoked, authcore.MailSessionsEnded,
 }
 

@@ -37,6 +37,8 @@ func testMail(kind authcore.MailKind) authcore.Mail {
 		m.Method, m.Label = authcore.Passkey, "Laptop & Handy <2>"
 	case authcore.MailTokenCreated:
 		m.Label, m.Until = "Calendar & <phone>", testNow.Add(90*24*time.Hour)
+	case authcore.MailTokenDeleted:
+		m.Label = "Calendar & <phone>"
 	case authcore.MailRoleGranted, authcore.MailRoleRevoked:
 		m.Label = "editor"
 	}
