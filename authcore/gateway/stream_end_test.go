@@ -285,9 +285,9 @@ func TestStreamsEndWhenTheirSessionExpires(t *testing.T) {
 	for name, used := range map[string]bool{"idle": false, "absolute": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h, told := bubble(t)
+				// Neither end is a multiple of the life of an access token, at which streams are looked at.
+				h, told := bubble(t, func(c *RealmConfig, _ *Site) { c.AccessToken = 11 * time.Minute })
 				me := h.signInCookie(newSigner(1))
-				time.Sleep(7 * time.Second) // so that no end is a multiple of the life of an access token from the beginning
 				d := h.download(me...)
 				id := h.signedInAs(me)
 				for n := 0; d.goes(); n++ {
