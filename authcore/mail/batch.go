@@ -11,7 +11,8 @@ import (
 // storeTimeout is how long the outbox may take to answer.
 const storeTimeout = 10 * time.Second
 
-// maxLost is how many connections of a batch may end before the first mail on them was answered.
+// maxLost is how many connections of a batch may end before the first mail on them was answered, where the server did not
+// fail before.
 const maxLost = 2
 
 // batch is the work on the mails of one claim: over one connection, unless the server ends it.
@@ -139,11 +140,13 @@ func (b *batch) attempt(message Message) error {
 		switch {
 		case !isLost:
 			b.answered++
-			b.outage = f != nil && f.outage()
+			if b.outage = f != nil && f.outage(); !b.outage {
+				b.w.failures = 0
+			}
 			return err
 		case b.answered == 0:
 			b.lost++
-			b.outage = b.lost >= maxLost
+			b.outage = b.lost >= maxLost || b.w.failures > 0
 			return err
 		// Many servers take only so many mails over one connection. The mail that learns of it is sent over the next, unless
 		// it may have been taken: then it waits for its turn, as it may arrive twice.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -106,6 +107,13 @@ func TestOutageForHours(t *testing.T) {
 	if dialed > int(24*time.Hour/firstDelay) || dialed < 24 {
 		t.Errorf("dialed %d times in a day", dialed)
 	}
+	put := 0
+	for _, delays := range s.deferred {
+		put += len(delays)
+	}
+	if put > dialed+batchSize {
+		t.Errorf("%d mails put off for %d tries of the server: they were claimed for nothing", put, dialed)
+	}
 	for id, delays := range s.deferred {
 		for i, d := range delays {
 			if least := min(firstDelay<<min(i, 10), lastDelay); d < least || d > least*3/2 || d < 30*time.Second || d > time.Hour {
@@ -142,6 +150,37 @@ func TestPauseDuringOutage(t *testing.T) {
 	}
 	if dialed < 10 || dialed > 20 {
 		t.Errorf("dialed %d times in half an hour", dialed)
+	}
+}
+
+// A server that takes connections and ends each at its first mail is as good as down: it is left alone between tries. Once
+// it is back, mails go in batches again.
+func TestPauseWhereConnectionsEnd(t *testing.T) {
+	var back atomic.Bool
+	server := &mailServer{rcpt: func(int, string) error {
+		if back.Load() {
+			return nil
+		}
+		return &smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCode{4, 7, 0}, Message: "bye"}
+	}}
+	server.start(t, nil, false)
+	o := newOffice(t, memory(), plain(server))
+	for i := range 100 {
+		o.postTo(authcore.MailConfirm, fmt.Sprintf("to%d@example.net", i))
+	}
+	for range 360 {
+		work(o.worker)
+		o.clock.advance(5 * time.Second)
+	}
+	if server.connections < 10 || server.connections > 25 {
+		t.Errorf("connected %d times in half an hour", server.connections)
+	}
+	back.Store(true)
+	before := server.connections
+	o.clock.advance(time.Hour)
+	work(o.worker)
+	if n := server.connections - before; len(server.got()) != 100 || n > 5 {
+		t.Errorf("%d sent over %d connections", len(server.got()), n)
 	}
 }
 

@@ -149,7 +149,11 @@ func (w *Worker) round(ctx context.Context) (more bool) {
 	if pause := w.resume.Sub(now); pause > 0 && pause <= maxPause {
 		return false
 	}
-	claimed, err := w.claim(ctx, now)
+	n := batchSize
+	if w.failures > 0 {
+		n = 1 // one mail finds out whether the server is back; the others are not claimed for nothing
+	}
+	claimed, err := w.claim(ctx, n, now)
 	if err != nil {
 		if ctx.Err() == nil {
 			w.failed(ClassStore, "mails cannot be claimed", "error", err)
@@ -173,15 +177,14 @@ func (w *Worker) round(ctx context.Context) (more bool) {
 		w.resume = w.now().Add(min(backoff(w.failures), maxPause))
 		return false
 	}
-	w.failures = 0
-	return len(claimed) == batchSize
+	return len(claimed) == n
 }
 
 // claim asks no longer than the outbox may take: one that hangs must not keep the worker when it answers others again.
-func (w *Worker) claim(ctx context.Context, now time.Time) ([]authcore.SealedMail, error) {
+func (w *Worker) claim(ctx context.Context, n int, now time.Time) ([]authcore.SealedMail, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	return w.Outbox.ClaimMails(ctx, batchSize, now, now.Add(lease))
+	return w.Outbox.ClaimMails(ctx, n, now, now.Add(lease))
 }
 
 func (w *Worker) observeWaiting(ctx context.Context) {
