@@ -115,15 +115,23 @@ func (h *Holdings) Of(ctx context.Context, wallets []Account, holdings []Holding
 	return has, failed
 }
 
+func (h *Holdings) known(who holder) (has, known bool) {
+	a, ok := h.answers.GetIfPresent(who)
+	return a.has, ok && h.now().Sub(a.when) < h.ttl
+}
+
 func (h *Holdings) has(ctx context.Context, who holder) (bool, error) {
-	if a, ok := h.answers.GetIfPresent(who); ok && h.now().Sub(a.when) < h.ttl {
-		return a.has, nil
+	if has, known := h.known(who); known {
+		return has, nil
 	}
 	if ctx.Err() != nil {
 		return false, ErrRPCUnavailable
 	}
 	// Of many who ask at once one does; the question goes on when that one has gone.
 	answer := h.asking.DoChan(who.wallet.String()+" "+who.holding.String(), func() (any, error) {
+		if has, known := h.known(who); known {
+			return has, nil // the one who asked was done just before
+		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.timeout)
 		defer cancel()
 		when := h.now() // before the question: an answer is as old as that
