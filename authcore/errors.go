@@ -1,6 +1,10 @@
 package authcore
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
 
 // The errors by which callers tell cases apart (errors.Is). Stores and mechanisms wrap them with the noun of their
 // package; anything else that a store returns is treated as ErrUnavailable.
@@ -38,3 +42,12 @@ var (
 
 	ErrSessionNotFound = errors.New("session not found")
 )
+
+// StoreError wraps err, which a store answered, with what was being done ("wallet: challenges"). Where it is none of known,
+// the verdicts that the caller passes on, it is ErrUnavailable: nothing else that a store says is a verdict.
+func StoreError(doing string, err error, known ...error) error {
+	if errors.Is(err, ErrUnavailable) || slices.ContainsFunc(known, func(k error) bool { return errors.Is(err, k) }) {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return fmt.Errorf("%s: %w: %w", doing, ErrUnavailable, err)
+}

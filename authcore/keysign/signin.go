@@ -147,7 +147,7 @@ func (s *SignIn) Begin(ctx context.Context, ask Ask) (Asked, error) {
 		Expires: asked.Expires,
 	}, now)
 	if err != nil {
-		return Asked{}, storeError(err, authcore.ErrChallengeLimit)
+		return Asked{}, authcore.StoreError("keysign: challenges", err, authcore.ErrChallengeLimit)
 	}
 	return asked, nil
 }
@@ -165,7 +165,7 @@ func (s *SignIn) Finish(ctx context.Context, answer Answer) (Account, error) {
 	challenge, err := s.Challenges.ConsumeChallenge(ctx, authcore.HashSecret(m.nonce),
 		binding(answer.Origin, answer.Subject, answer.StepUp), s.now())
 	if err != nil {
-		return Account{}, storeError(err, authcore.ErrChallengeNotFound, authcore.ErrChallengeExpired)
+		return Account{}, authcore.StoreError("keysign: challenges", err, authcore.ErrChallengeNotFound, authcore.ErrChallengeExpired)
 	}
 	// The same bytes as were issued, so the same kind, account, origin, times and all. Where the account was left open its line
 	// was empty, which no text that names one is.
@@ -291,14 +291,4 @@ func (s *SignIn) cluster() string {
 		return clusters[0]
 	}
 	return s.Cluster
-}
-
-// storeError passes the verdicts of a store on that are known here; all else says that it could not do its work.
-func storeError(err error, known ...error) error {
-	for _, k := range known {
-		if errors.Is(err, k) {
-			return fmt.Errorf("keysign: challenges: %w", err)
-		}
-	}
-	return fmt.Errorf("keysign: challenges: %w: %w", authcore.ErrUnavailable, err)
 }

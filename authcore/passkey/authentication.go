@@ -146,7 +146,7 @@ func (c *Ceremonies) FinishAuthentication(ctx context.Context, a Authentication)
 		case errors.Is(err, authcore.ErrCredentialNotFound):
 			return Authenticated{}, unknown(party, kept, parsed)
 		case err != nil:
-			return Authenticated{}, storeError(err)
+			return Authenticated{}, authcore.StoreError("passkey", err)
 		}
 		done, err := c.judge(party, kept, parsed, stored)
 		if err != nil {
@@ -160,7 +160,7 @@ func (c *Ceremonies) FinishAuthentication(ctx context.Context, a Authentication)
 		case errors.Is(err, authcore.ErrCredentialNotFound):
 			return Authenticated{}, unknown(party, kept, parsed)
 		case err != nil:
-			return Authenticated{}, storeError(err)
+			return Authenticated{}, authcore.StoreError("passkey", err)
 		}
 		done.Credential.Version++
 		return done, nil
@@ -172,7 +172,7 @@ func (c *Ceremonies) FinishAuthentication(ctx context.Context, a Authentication)
 func (c *Ceremonies) judge(party *webauthn.WebAuthn, kept ceremony, parsed *protocol.ParsedCredentialAssertionData, stored authcore.Credential) (Authenticated, error) {
 	record, err := ReadRecord(stored)
 	if err != nil {
-		return Authenticated{}, storeError(err)
+		return Authenticated{}, authcore.StoreError("passkey", err)
 	}
 	before, said := record, parsed.Response.AuthenticatorData
 	switch {

@@ -51,7 +51,7 @@ func (c *Ceremonies) keep(ctx context.Context, binding authcore.Binding, client 
 		ID: authcore.HashSecret(id), Binding: binding, Client: client, Data: data, Expires: expires,
 	}, now)
 	if err != nil {
-		return "", time.Time{}, storeError(err, authcore.ErrChallengeLimit)
+		return "", time.Time{}, authcore.StoreError("passkey", err, authcore.ErrChallengeLimit)
 	}
 	return id, expires, nil
 }
@@ -65,7 +65,7 @@ func (c *Ceremonies) take(ctx context.Context, id string, want authcore.Binding)
 	case errors.Is(err, authcore.ErrChallengeNotFound) && late(id, now):
 		return ceremony{}, fmt.Errorf("passkey: ceremony: %w", authcore.ErrChallengeExpired)
 	case err != nil:
-		return ceremony{}, storeError(err, authcore.ErrChallengeNotFound, authcore.ErrChallengeExpired)
+		return ceremony{}, authcore.StoreError("passkey", err, authcore.ErrChallengeNotFound, authcore.ErrChallengeExpired)
 	}
 	var kept ceremony
 	if err := json.Unmarshal(stored.Data, &kept); err != nil || kept.Session.Challenge == "" {

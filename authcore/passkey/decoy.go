@@ -32,7 +32,7 @@ var shapes = [...]struct {
 func (c *Ceremonies) offer(ctx context.Context, a Authenticating, rpID string) ([]protocol.CredentialDescriptor, error) {
 	secret, err := c.Secret(ctx)
 	if err != nil {
-		return nil, storeError(err)
+		return nil, authcore.StoreError("passkey", err)
 	}
 	if len(secret) == 0 {
 		return nil, errors.New("passkey: the secret is empty")

@@ -25,8 +25,6 @@ package passkey
 import (
 	"errors"
 	"fmt"
-
-	"github.com/caddy-authgate/authgate/authcore"
 )
 
 // The errors by which callers tell the refusals apart (errors.Is), beside those of authcore for challenges and stores.
@@ -55,13 +53,3 @@ func (e *SignCountError) Error() string {
 }
 
 func (e *SignCountError) Unwrap() error { return ErrInvalidAssertion }
-
-// storeError passes the verdicts of a store on that are known here; all else says that it could not do its work.
-func storeError(err error, known ...error) error {
-	for _, k := range known {
-		if errors.Is(err, k) {
-			return fmt.Errorf("passkey: %w", err)
-		}
-	}
-	return fmt.Errorf("passkey: %w: %w", authcore.ErrUnavailable, err)
-}

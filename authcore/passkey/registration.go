@@ -128,7 +128,7 @@ func (c *Ceremonies) begun(ctx context.Context, purpose authcore.Purpose, origin
 func (c *Ceremonies) descriptors(ctx context.Context, userID, rpID string) ([]protocol.CredentialDescriptor, error) {
 	all, err := c.Credentials.CredentialsOf(ctx, userID)
 	if err != nil {
-		return nil, storeError(err)
+		return nil, authcore.StoreError("passkey", err)
 	}
 	var own []protocol.CredentialDescriptor
 	for _, stored := range all {
@@ -137,11 +137,11 @@ func (c *Ceremonies) descriptors(ctx context.Context, userID, rpID string) ([]pr
 		}
 		record, err := ReadRecord(stored)
 		if err != nil {
-			return nil, storeError(err)
+			return nil, authcore.StoreError("passkey", err)
 		}
 		id, err := rawID(stored.Key)
 		if err != nil {
-			return nil, storeError(err)
+			return nil, authcore.StoreError("passkey", err)
 		}
 		if record.RPID == rpID {
 			own = append(own, descriptor(id, record.Transports))

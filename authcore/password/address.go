@@ -39,7 +39,7 @@ func (p *Passwords) RequestEmail(ctx context.Context, r RequestingEmail) error {
 	}
 	u, err := p.Stores.Users.User(ctx, r.UserID)
 	if err != nil {
-		return storeError("read the user", err, authcore.ErrUserNotFound)
+		return authcore.StoreError("password: read the user", err, authcore.ErrUserNotFound)
 	}
 	owner, err := p.accountByEmail(ctx, email)
 	if err != nil {
@@ -73,7 +73,7 @@ func (p *Passwords) ConfirmEmail(ctx context.Context, c ConfirmingEmail) (authco
 	}
 	u, err := p.Stores.Users.User(ctx, c.UserID)
 	if err != nil {
-		return authcore.User{}, storeError("read the user", err, authcore.ErrUserNotFound)
+		return authcore.User{}, authcore.StoreError("password: read the user", err, authcore.ErrUserNotFound)
 	}
 	m := authcore.Mail{Kind: authcore.MailDecoy}
 	if u.Email != "" && u.Email != about.Email {
@@ -121,7 +121,7 @@ func (p *Passwords) ConfirmEmail(ctx context.Context, c ConfirmingEmail) (authco
 		err = p.Stores.Transactions.Transact(ctx, put(longUsername(about.Email, u.ID)))
 	}
 	if err != nil {
-		return authcore.User{}, storeError("confirm an address", err, authcore.ErrConfirmationNotFound,
+		return authcore.User{}, authcore.StoreError("password: confirm an address", err, authcore.ErrConfirmationNotFound,
 			authcore.ErrConfirmationExpired, authcore.ErrEmailTaken, authcore.ErrUserNotFound)
 	}
 	u.Version++

@@ -63,13 +63,3 @@ type WeakError struct {
 func (e *WeakError) Error() string { return "password: too weak: " + e.Reason }
 
 func (e *WeakError) Unwrap() error { return ErrWeakPassword }
-
-// storeError passes the verdicts on that are known here; all else says that the work could not be done.
-func storeError(doing string, err error, known ...error) error {
-	for _, k := range append(known, authcore.ErrUnavailable) {
-		if errors.Is(err, k) {
-			return fmt.Errorf("password: %s: %w", doing, err)
-		}
-	}
-	return fmt.Errorf("password: %s: %w: %w", doing, authcore.ErrUnavailable, err)
-}

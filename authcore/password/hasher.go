@@ -106,7 +106,7 @@ func (h *Hasher) enterTraced(ctx context.Context) (func(), error) {
 func (h *Hasher) enter(ctx context.Context) (leave func(), err error) {
 	h.once.Do(h.start)
 	if ctx.Err() != nil {
-		return nil, storeError("wait to hash", ctx.Err())
+		return nil, authcore.StoreError("password: wait to hash", ctx.Err())
 	}
 	leave = func() { <-h.turns }
 	// While somebody waits, the channel is full: Go hands a freed place to the first in the queue.
@@ -125,7 +125,7 @@ func (h *Hasher) enter(ctx context.Context) (leave func(), err error) {
 	case h.turns <- struct{}{}:
 		return leave, nil
 	case <-ctx.Done():
-		return nil, storeError("wait to hash", ctx.Err())
+		return nil, authcore.StoreError("password: wait to hash", ctx.Err())
 	case <-timer.C:
 		return nil, fmt.Errorf("password: %w", ErrBusy)
 	}

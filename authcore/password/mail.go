@@ -15,7 +15,7 @@ func (p *Passwords) seal(ctx context.Context, m authcore.Mail, by authcore.Trace
 	sealed, err := p.Seal(ctx, m)
 	switch {
 	case err != nil:
-		return authcore.SealedMail{}, storeError("seal a mail", err)
+		return authcore.SealedMail{}, authcore.StoreError("password: seal a mail", err)
 	case sealed.ID == "":
 		return authcore.SealedMail{}, errors.New("password: seal a mail: it got no id")
 	}
@@ -29,7 +29,7 @@ func (p *Passwords) seal(ctx context.Context, m authcore.Mail, by authcore.Trace
 func (p *Passwords) mayMail(ctx context.Context, about, email string) (bool, error) {
 	attempts, err := p.Attempts.CountAttempt(ctx, "mail-to "+about+" "+hashed(email), mailWindow, p.now())
 	if err != nil {
-		return false, storeError("count the mail", err)
+		return false, authcore.StoreError("password: count the mail", err)
 	}
 	return attempts.Count <= mailsPerWindow, nil
 }
@@ -66,7 +66,7 @@ func (p *Passwords) event(kind authcore.EventKind, code, subject string, by auth
 // transact makes the changes of f one. The errors that are known are passed on.
 func (p *Passwords) transact(ctx context.Context, doing string, f func(authcore.Stores) error, known ...error) error {
 	if err := p.Stores.Transactions.Transact(ctx, f); err != nil {
-		return storeError(doing, err, known...)
+		return authcore.StoreError("password: "+doing, err, known...)
 	}
 	return nil
 }

@@ -17,11 +17,11 @@ const maxTries = 8
 func (p *Passwords) Device(ctx context.Context, userID string) (string, error) {
 	c, err := p.Stores.Credentials.CredentialByKey(ctx, authcore.Password, userID)
 	if err != nil {
-		return "", storeError("read the credential", err, authcore.ErrCredentialNotFound)
+		return "", authcore.StoreError("password: read the credential", err, authcore.ErrCredentialNotFound)
 	}
 	r, err := readRecord(c)
 	if err != nil {
-		return "", storeError("read the credential", err)
+		return "", authcore.StoreError("password: read the credential", err)
 	}
 	return p.newDevice(userID, r)
 }
@@ -44,7 +44,7 @@ func (p *Passwords) Suspended(ctx context.Context, userID string) (until time.Ti
 	attempts, err := p.Attempts.Attempts(ctx, accountKey(userID), p.now())
 	switch {
 	case err != nil:
-		return time.Time{}, storeError("read attempts", err)
+		return time.Time{}, authcore.StoreError("password: read attempts", err)
 	case attempts.Count < p.lockout().Tries:
 		return time.Time{}, nil
 	}
@@ -59,10 +59,10 @@ func (p *Passwords) Lift(ctx context.Context, userID string) error {
 		err = p.countLift(ctx, userID)
 	}
 	if err != nil && !errors.Is(err, authcore.ErrCredentialNotFound) {
-		return storeError("lift a suspension", err)
+		return authcore.StoreError("password: lift a suspension", err)
 	}
 	if err := p.Attempts.ClearAttempts(ctx, accountKey(userID)); err != nil {
-		return storeError("lift a suspension", err)
+		return authcore.StoreError("password: lift a suspension", err)
 	}
 	return nil
 }

@@ -81,7 +81,7 @@ func (p *Passwords) accountByID(ctx context.Context, userID string) (account, er
 // who measures must not learn that the first answer was no.
 func (p *Passwords) withPassword(ctx context.Context, u authcore.User, err error) (account, error) {
 	if err != nil && !errors.Is(err, authcore.ErrUserNotFound) {
-		return account{}, storeError("read the user", err)
+		return account{}, authcore.StoreError("password: read the user", err)
 	}
 	a := account{user: u}
 	a.credential, err = p.Stores.Credentials.CredentialByKey(ctx, authcore.Password, u.ID)
@@ -90,7 +90,7 @@ func (p *Passwords) withPassword(ctx context.Context, u authcore.User, err error
 		a.credential = authcore.Credential{}
 		return a, nil
 	case err != nil:
-		return account{}, storeError("read the credential", err)
+		return account{}, authcore.StoreError("password: read the credential", err)
 	}
 	// One that cannot be read is the zero record. Its hash is no hash, which a sign-in reports and a reset replaces.
 	a.record, _ = readRecord(a.credential)

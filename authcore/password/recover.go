@@ -93,7 +93,7 @@ func (p *Passwords) Reset(ctx context.Context, r Resetting) (userID string, ende
 	}
 	// Before the rest, so that nothing was done where it fails.
 	if err := p.Attempts.ClearAttempts(ctx, accountKey(a.user.ID)); err != nil {
-		return "", nil, storeError("clear attempts", err)
+		return "", nil, authcore.StoreError("password: clear attempts", err)
 	}
 	by := r.By
 	by.Actor = cmp.Or(by.Actor, a.user.ID) // who holds the key
@@ -120,7 +120,7 @@ func (p *Passwords) Recover(ctx context.Context, r Resetting) (userID string, en
 		return "", nil, err
 	}
 	if err := p.stillRecovers(ctx, p.Stores, made); err != nil {
-		return "", nil, storeError("recover", err, authcore.ErrConfirmationNotFound)
+		return "", nil, authcore.StoreError("password: recover", err, authcore.ErrConfirmationNotFound)
 	}
 	a, err := p.accountByID(ctx, c.Subject)
 	switch {
@@ -132,7 +132,7 @@ func (p *Passwords) Recover(ctx context.Context, r Resetting) (userID string, en
 		return "", nil, fmt.Errorf("password: recover: %w", ErrNoEmail)
 	}
 	if err := p.Attempts.ClearAttempts(ctx, accountKey(a.user.ID)); err != nil {
-		return "", nil, storeError("clear attempts", err)
+		return "", nil, authcore.StoreError("password: clear attempts", err)
 	}
 	by := r.By
 	by.Actor = a.user.ID
@@ -177,7 +177,7 @@ func (p *Passwords) Change(ctx context.Context, c Changing) (ended []string, err
 	u, err := p.Stores.Users.User(ctx, c.UserID)
 	switch {
 	case err != nil:
-		return nil, storeError("read the user", err, authcore.ErrUserNotFound)
+		return nil, authcore.StoreError("password: read the user", err, authcore.ErrUserNotFound)
 	case u.Email == "":
 		return nil, fmt.Errorf("password: change: %w", ErrNoEmail)
 	}

@@ -148,7 +148,7 @@ func (p *Passwords) Activate(ctx context.Context, a Activating) (authcore.User, 
 			err = p.stillInvites(ctx, p.Stores, invite)
 		}
 		if err != nil {
-			return authcore.User{}, storeError("read the invite", err, authcore.ErrInviteNotFound)
+			return authcore.User{}, authcore.StoreError("password: read the invite", err, authcore.ErrInviteNotFound)
 		}
 	}
 	now := p.now()
@@ -209,7 +209,7 @@ func (p *Passwords) Activate(ctx context.Context, a Activating) (authcore.User, 
 		// The owner of the mailbox has confirmed the address for another account since.
 		return authcore.User{}, fmt.Errorf("password: activate: %w: %w", authcore.ErrConfirmationNotFound, err)
 	case err != nil:
-		return authcore.User{}, storeError("activate", err, authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired,
+		return authcore.User{}, authcore.StoreError("password: activate", err, authcore.ErrConfirmationNotFound, authcore.ErrConfirmationExpired,
 			authcore.ErrInviteNotFound, authcore.ErrInviteExpired)
 	}
 	return opened, nil
@@ -240,12 +240,12 @@ func (p *Passwords) invite(ctx context.Context, key string) (authcore.Invite, er
 	i, err := p.Stores.Invites.Invite(ctx, authcore.HashSecret(key))
 	switch {
 	case err != nil:
-		return i, storeError("read the invite", err, authcore.ErrInviteNotFound)
+		return i, authcore.StoreError("password: read the invite", err, authcore.ErrInviteNotFound)
 	case !i.Live(p.now()):
 		return i, fmt.Errorf("password: register: %w", authcore.ErrInviteExpired)
 	}
 	if err := p.stillInvites(ctx, p.Stores, i); err != nil {
-		return i, storeError("read the invite", err, authcore.ErrInviteNotFound)
+		return i, authcore.StoreError("password: read the invite", err, authcore.ErrInviteNotFound)
 	}
 	return i, nil
 }
@@ -304,7 +304,7 @@ func readConfirmation[T any](ctx context.Context, p *Passwords, purpose authcore
 	c, err := p.Stores.Confirmations.Confirmation(ctx, purpose, keyHash)
 	switch {
 	case err != nil:
-		err = storeError("confirm", err, authcore.ErrConfirmationNotFound)
+		err = authcore.StoreError("password: confirm", err, authcore.ErrConfirmationNotFound)
 	case !p.now().Before(c.Expires):
 		err = fmt.Errorf("password: confirm: %w", authcore.ErrConfirmationExpired)
 	default:

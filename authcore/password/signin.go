@@ -95,7 +95,7 @@ func (p *Passwords) try(ctx context.Context, a account, unknown string, t Try) (
 	}
 	for _, key := range keys {
 		if err := p.Attempts.ClearAttempts(ctx, key); err != nil {
-			return "", storeError("clear attempts", err)
+			return "", authcore.StoreError("password: clear attempts", err)
 		}
 	}
 	if knownDevice {
@@ -122,7 +122,7 @@ func (p *Passwords) compare(ctx context.Context, a account, key, password string
 	defer leave()
 	tries, err := p.Attempts.CountLockout(ctx, key, p.lockout(), p.now())
 	if err != nil {
-		return compared{}, storeError("count the attempt", err)
+		return compared{}, authcore.StoreError("password: count the attempt", err)
 	}
 	phc := a.record.PHC
 	if !a.hasPassword() {
@@ -135,7 +135,7 @@ func (p *Passwords) compare(ctx context.Context, a account, key, password string
 	ok, outdated, err := p.Hasher.verify(password, phc)
 	if err != nil {
 		// Nothing a user can do about; it is told apart from a wrong password so that the operator hears of it.
-		return compared{}, storeError("compare", err)
+		return compared{}, authcore.StoreError("password: compare", err)
 	}
 	c := compared{ok: ok && a.hasPassword(), tries: tries}
 	if c.ok && outdated && tries.Count <= p.lockout().Tries {
@@ -212,7 +212,7 @@ func (p *Passwords) noteUse(ctx context.Context, a account, renewed string) erro
 	case errors.Is(err, authcore.ErrCredentialNotFound):
 		return fmt.Errorf("password: changed at this moment: %w", ErrInvalidCredentials)
 	case err != nil:
-		return storeError("note the use", err)
+		return authcore.StoreError("password: note the use", err)
 	}
 	return nil
 }

@@ -26,5 +26,5 @@ func (s *Sessions) Checked(ctx context.Context, id, proof string) (authcore.Sess
 			return updated, err
 		}
 	}
-	return authcore.Session{}, unavailable("check", authcore.ErrConflict)
+	return authcore.Session{}, authcore.StoreError("session: check", authcore.ErrConflict)
 }

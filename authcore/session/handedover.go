@@ -52,5 +52,5 @@ func (s *Sessions) change(ctx context.Context, doing, id string, do func(of *aut
 			return updated, err
 		}
 	}
-	return authcore.Session{}, unavailable(doing, authcore.ErrConflict)
+	return authcore.Session{}, authcore.StoreError("session: "+doing, authcore.ErrConflict)
 }

@@ -62,11 +62,11 @@ func (s *Sessions) Refreshed(ctx context.Context, token string) (authcore.Sessio
 			end = func(ctx context.Context, of authcore.Session) error { return s.End(ctx, of.ID) }
 		}
 		if err := end(ctx, found); err != nil {
-			return authcore.Session{}, "", unavailable("end the family", err)
+			return authcore.Session{}, "", authcore.StoreError("session: end the family", err)
 		}
 		return authcore.Session{}, "", fmt.Errorf("session: refresh: %w", ErrReused)
 	}
-	return authcore.Session{}, "", unavailable("refresh", authcore.ErrConflict)
+	return authcore.Session{}, "", authcore.StoreError("session: refresh", authcore.ErrConflict)
 }
 
 // rotate makes the successor of t the current token.

@@ -99,7 +99,7 @@ func (s *Sessions) Open(ctx context.Context, o Opening) (authcore.Session, strin
 	case errors.Is(err, authcore.ErrUserNotFound):
 		return authcore.Session{}, "", fmt.Errorf("session: open: %w", err)
 	case err != nil:
-		return authcore.Session{}, "", unavailable("open", err)
+		return authcore.Session{}, "", authcore.StoreError("session: open", err)
 	}
 	return opened, secret, nil
 }
@@ -127,7 +127,7 @@ func (s *Sessions) Resume(ctx context.Context, secret string) (authcore.Session,
 		}
 		// Somebody else renewed it, or stepped it up, or ended it: read again which.
 	}
-	return authcore.Session{}, unavailable("resume", authcore.ErrConflict)
+	return authcore.Session{}, authcore.StoreError("session: resume", authcore.ErrConflict)
 }
 
 // Verify answers the session of a cookie's secret and moves nothing. It answers sessions that are no longer live too:
@@ -164,7 +164,7 @@ func (s *Sessions) StepUp(ctx context.Context, id string, use authcore.MethodUse
 // decides. Its error is authcore.ErrUnavailable where the store could not.
 func (s *Sessions) End(ctx context.Context, id string) error {
 	if err := s.Store.EndSession(ctx, id); err != nil {
-		return unavailable("end", err)
+		return authcore.StoreError("session: end", err)
 	}
 	return nil
 }
@@ -188,7 +188,7 @@ func (s *Sessions) session(ctx context.Context, id string) (authcore.Session, er
 	case errors.Is(err, authcore.ErrSessionNotFound):
 		return authcore.Session{}, fmt.Errorf("session: read: %w", err)
 	case err != nil:
-		return authcore.Session{}, unavailable("read", err)
+		return authcore.Session{}, authcore.StoreError("session: read", err)
 	}
 	return found, nil
 }
@@ -200,7 +200,7 @@ func (s *Sessions) update(ctx context.Context, changed authcore.Session) (authco
 	case errors.Is(err, authcore.ErrConflict), errors.Is(err, authcore.ErrSessionNotFound):
 		return authcore.Session{}, fmt.Errorf("session: update: %w", err)
 	case err != nil:
-		return authcore.Session{}, unavailable("update", err)
+		return authcore.Session{}, authcore.StoreError("session: update", err)
 	}
 	changed.Version++
 	return changed, nil
@@ -245,12 +245,4 @@ func orDefault(d, def time.Duration) time.Duration {
 		return d
 	}
 	return def
-}
-
-// unavailable makes an error of the store one for which errors.Is(err, authcore.ErrUnavailable) holds.
-func unavailable(doing string, err error) error {
-	if errors.Is(err, authcore.ErrUnavailable) {
-		return fmt.Errorf("session: %s: %w", doing, err)
-	}
-	return fmt.Errorf("session: %s: %w: %w", doing, authcore.ErrUnavailable, err)
 }

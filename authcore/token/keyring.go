@@ -166,7 +166,7 @@ func (r *KeyRing) reload(ctx context.Context) *keySet {
 	var keys []*signingKey
 	keys, r.err, r.upkeep = r.load(ctx, now)
 	if r.err != nil {
-		r.err = unavailable("load keys", r.err)
+		r.err = authcore.StoreError("token: load keys", r.err)
 		if set == nil {
 			return nil
 		}
@@ -181,7 +181,7 @@ func (r *KeyRing) reload(ctx context.Context) *keySet {
 	if r.err == nil {
 		for _, k := range next.forgotten {
 			if err := r.Store.DeleteKey(ctx, k.id); err != nil {
-				r.upkeep = errors.Join(r.upkeep, unavailable("delete forgotten key", err))
+				r.upkeep = errors.Join(r.upkeep, authcore.StoreError("token: delete forgotten key", err))
 			}
 		}
 	}
@@ -219,7 +219,7 @@ func (r *KeyRing) load(ctx context.Context, now time.Time) (keys []*signingKey, 
 		case errors.Is(err, authcore.ErrConflict):
 			continue // another instance was first: use the winner's
 		case len(keys) > 0:
-			return keys, nil, unavailable("add key", err)
+			return keys, nil, authcore.StoreError("token: add key", err)
 		}
 		return nil, err, nil
 	}
@@ -252,12 +252,4 @@ func (r *KeyRing) random() io.Reader {
 func within(d time.Duration, t, now time.Time) bool {
 	since := now.Sub(t)
 	return 0 <= since && since < d
-}
-
-// unavailable makes an error of the store one for which errors.Is(err, authcore.ErrUnavailable) holds.
-func unavailable(doing string, err error) error {
-	if errors.Is(err, authcore.ErrUnavailable) {
-		return fmt.Errorf("token: %s: %w", doing, err)
-	}
-	return fmt.Errorf("token: %s: %w: %w", doing, authcore.ErrUnavailable, err)
 }

@@ -23,7 +23,7 @@ func (r *KeyRing) Rotate(ctx context.Context, store authcore.Keys, atOnce bool) 
 	for range maxTries {
 		stored, err := store.Keys(ctx)
 		if err != nil {
-			return Rotation{}, unavailable("load keys", err)
+			return Rotation{}, authcore.StoreError("token: load keys", err)
 		}
 		now, newest := r.now(), ""
 		if n := len(stored); n > 0 {
@@ -40,7 +40,7 @@ func (r *KeyRing) Rotate(ctx context.Context, store authcore.Keys, atOnce bool) 
 		if err := store.AddKey(ctx, key, newest); errors.Is(err, authcore.ErrConflict) {
 			continue // another instance has just made one
 		} else if err != nil {
-			return Rotation{}, unavailable("add key", err)
+			return Rotation{}, authcore.StoreError("token: add key", err)
 		}
 		did := Rotation{KeyID: key.ID, Signs: now}
 		if !atOnce {
@@ -52,13 +52,13 @@ func (r *KeyRing) Rotate(ctx context.Context, store authcore.Keys, atOnce bool) 
 		// A key that is alone signs at once (newKeySet), on all instances.
 		for _, old := range stored {
 			if err := store.DeleteKey(ctx, old.ID); err != nil {
-				return Rotation{}, unavailable("delete key", err)
+				return Rotation{}, authcore.StoreError("token: delete key", err)
 			}
 			did.Deleted++
 		}
 		return did, nil
 	}
-	return Rotation{}, unavailable("add key", authcore.ErrConflict)
+	return Rotation{}, authcore.StoreError("token: add key", authcore.ErrConflict)
 }
 
 // Reload reads the keys now, however new those at hand are.

@@ -36,7 +36,7 @@ func (s *SignIn) Finish(ctx context.Context, answer Answer) (Account, error) {
 		// A store may have cleaned it up. That the message says so itself tells nobody anything.
 		return Account{}, fmt.Errorf("wallet: finish: %w", authcore.ErrChallengeExpired)
 	case err != nil:
-		return Account{}, storeError(err, authcore.ErrChallengeNotFound, authcore.ErrChallengeExpired)
+		return Account{}, authcore.StoreError("wallet: challenges", err, authcore.ErrChallengeNotFound, authcore.ErrChallengeExpired)
 	case len(challenge.Data) > 0:
 		err = checkWritten(answer.Message, challenge.Data)
 	default:

@@ -140,7 +140,7 @@ func (s *SignIn) Begin(ctx context.Context, ask Ask) (Asked, error) {
 		challenge.Data = sum[:]
 	}
 	if err := s.Challenges.CreateChallenge(ctx, challenge, now); err != nil {
-		return Asked{}, storeError(err, authcore.ErrChallengeLimit)
+		return Asked{}, authcore.StoreError("wallet: challenges", err, authcore.ErrChallengeLimit)
 	}
 	return asked, nil
 }
@@ -190,14 +190,4 @@ func splitOrigin(origin string) (scheme, domain string, err error) {
 		return "", "", errors.New("wallet: the origin is not a scheme and a host")
 	}
 	return scheme, domain, nil
-}
-
-// storeError passes the verdicts of a store on that are known here; all else says that it could not do its work.
-func storeError(err error, known ...error) error {
-	for _, k := range known {
-		if errors.Is(err, k) {
-			return fmt.Errorf("wallet: challenges: %w", err)
-		}
-	}
-	return fmt.Errorf("wallet: challenges: %w: %w", authcore.ErrUnavailable, err)
 }
