@@ -141,27 +141,18 @@ func (r *Realm) changeMethods(ctx context.Context, u authcore.User, kind authcor
 	if kind == authcore.MailMethodRemoved {
 		event = authcore.EventMethodRemoved
 	}
-	do := func(s authcore.Stores) error {
-		if err := change(s); err != nil {
-			return err
-		}
-		return r.note(ctx, s, event, string(c.Kind), u.ID, by, label(c))
-	}
-	if r.Mail == nil || u.Email == "" {
-		return r.Stores.Transactions.Transact(ctx, do)
-	}
-	m, err := r.seal(ctx, authcore.Mail{
-		Kind: kind, To: u.Email, Name: u.Name, Origin: by.Origin, Time: r.Now(), Client: by.Client, UserAgent: by.UserAgent,
-		Method: c.Kind, Label: label(c),
-	})
+	tell, err := r.told(ctx, u, authcore.Mail{Kind: kind, Method: c.Kind, Label: label(c)}, by)
 	if err != nil {
 		return err
 	}
 	return r.Stores.Transactions.Transact(ctx, func(s authcore.Stores) error {
-		if err := do(s); err != nil {
+		if err := change(s); err != nil {
 			return err
 		}
-		return s.Outbox.AddMail(ctx, m)
+		if err := r.note(ctx, s, event, string(c.Kind), u.ID, by, label(c)); err != nil {
+			return err
+		}
+		return tell(s)
 	})
 }
 
