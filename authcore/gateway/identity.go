@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/keysign"
 	"github.com/caddy-authgate/authgate/authcore/password"
+	"github.com/caddy-authgate/authgate/authcore/policy"
 	"github.com/caddy-authgate/authgate/authcore/wallet"
 )
 
@@ -77,18 +78,8 @@ func (g grants) emails() bool {
 	return false
 }
 
-// validRole keeps roles free of what separates or quotes them in headers.
-func validRole(s string) bool {
-	if s == "" || len(s) > 64 {
-		return false
-	}
-	for _, c := range s {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-_.:", c)) {
-			return false
-		}
-	}
-	return true
-}
+// validRole reports whether a role can be given: only what rules can ask for.
+func validRole(s string) bool { return policy.ValidRole(s) }
 
 // any reports whether anything is granted to this wallet or program (a credential key) or confirmed e-mail address.
 func (g grants) any(key, email string) bool {

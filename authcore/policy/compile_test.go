@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,7 +26,10 @@ func TestCompileErrors(t *testing.T) {
 		{[]Rule{{SignedIn: true, With: []authcore.Method{"sms"}}}, `policy: rule 1: with "sms": there is no such way to sign in; write passkey, wallet, password or key`},
 		{[]Rule{{SignedIn: true, With: []authcore.Method{"passkey", "passkey"}}}, `policy: rule 1: with passkey is named twice; name it once`},
 		{[]Rule{{Roles: []string{""}}}, `policy: rule 1: a role is empty; write its name`},
-		{[]Rule{{Roles: []string{"a,b"}}}, `policy: rule 1: role "a,b": a role is of printable ASCII characters without space and comma`},
+		{[]Rule{{Roles: []string{"a,b"}}}, `policy: rule 1: role "a,b": a role is 1 to 64 letters, digits, '-', '_', '.' and ':'; write several with spaces between them`},
+		{[]Rule{{Roles: []string{strings.Repeat("a", 65)}}}, `policy: rule 1: role "` + strings.Repeat("a", 65) + `": a role is 1 to 64 letters, digits, '-', '_', '.' and ':'; write several with spaces between them`},
+		{[]Rule{{Roles: []string{"admin", "admin/*"}}}, `policy: rule 1: role "admin/*": a role is 1 to 64 letters, digits, '-', '_', '.' and ':', and paths begin with /; as a path write /admin/*`},
+		{[]Rule{{Roles: []string{"ops:on-call_2.x"}}}, ``},
 		{[]Rule{{Roles: []string{"a", "a"}}}, `policy: rule 1: role "a" is named twice; name it once`},
 		{[]Rule{{SignedIn: true, Methods: []string{"get"}}}, `policy: rule 1: method "get": methods are in upper case; write GET`},
 		{[]Rule{{SignedIn: true, Methods: []string{"GET,PUT"}}}, `policy: rule 1: method "GET,PUT" is not the name of a method; write one such as GET`},
@@ -46,6 +50,8 @@ func TestCompileErrors(t *testing.T) {
 
 		{path(""), `policy: rule 1 at Caddyfile:7: a path is empty; write one that begins with a slash, or leave all paths out`},
 		{path("*"), `policy: rule 1 at Caddyfile:7: path "*" does not begin with a slash; write /* or leave all paths out`},
+		{path("/internal,/private/*"), `policy: rule 1 at Caddyfile:7: path "/internal,/private/*": paths stand with spaces between them; write /internal /private/*`},
+		{path("/a,b"), ``},
 		{path("admin/*"), `policy: rule 1 at Caddyfile:7: path "admin/*" does not begin with a slash; write /admin/*`},
 		{path("/admin*"), `policy: rule 1 at Caddyfile:7: path "/admin*": a * stands only at the end, after a slash; write /admin/* for everything below it, and other paths each in full`},
 		{path("/a/*/b"), `policy: rule 1 at Caddyfile:7: path "/a/*/b": a * stands only at the end, after a slash; write /a/* for everything below`},

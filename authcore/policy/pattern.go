@@ -42,6 +42,10 @@ func checkPath(path string) error {
 	if path[0] != '/' {
 		return fmt.Errorf("path %q does not begin with a slash; write /%s", path, path)
 	}
+	if strings.Contains(path, ",/") {
+		// Taken for one path, it would name nothing that is ever asked for, and a deny rule would refuse nothing.
+		return fmt.Errorf("path %q: paths stand with spaces between them; write %s", path, strings.ReplaceAll(path, ",/", " /"))
+	}
 	text := strings.TrimSuffix(path, "/*")
 	if i := strings.IndexByte(text, '*'); i >= 0 {
 		dir := text[:strings.LastIndexByte(text[:i], '/')]

@@ -187,17 +187,28 @@ func checkWho(rule Rule) error {
 	return nil
 }
 
-// checkRole checks the name of a role. Backends get roles as a list with commas.
 func checkRole(role string) error {
-	if role == "" {
+	switch {
+	case role == "":
 		return fmt.Errorf("a role is empty; write its name")
-	}
-	for i := range len(role) {
-		if c := role[i]; c <= ' ' || c >= 0x7f || c == ',' {
-			return fmt.Errorf("role %q: a role is of printable ASCII characters without space and comma", role)
-		}
+	case strings.ContainsAny(role, "/*"):
+		// Taken for a role, a path without its slash would make the rule one about the whole site.
+		return fmt.Errorf("role %q: a role is 1 to 64 letters, digits, '-', '_', '.' and ':', and paths begin with /; as a path write /%s", role, strings.TrimLeft(role, "/"))
+	case !ValidRole(role):
+		return fmt.Errorf("role %q: a role is 1 to 64 letters, digits, '-', '_', '.' and ':'; write several with spaces between them", role)
 	}
 	return nil
+}
+
+// ValidRole reports whether s can be the name of a role: backends get roles in headers, as a list with commas.
+func ValidRole(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-_.:", c) >= 0) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
 }
 
 func checkMethod(method string) error {
