@@ -275,6 +275,42 @@ test('a forgotten password is set anew, and everybody else is signed out', async
 	});
 });
 
+test('who forgot the password still comes to where they were going', async () => {
+	const place = '/posts/7?x=1&y=2';
+	await visit({}, async (page) => {
+		const address = await join(page);
+		await signOut(page);
+		await open(page, `sign-in?return_to=${encodeURIComponent(place)}`);
+		await page.getByRole('link', { name: 'Forgot your password?' }).click();
+		await page.waitForURL('**/auth/forgot?*');
+		await page.getByRole('link', { name: 'Back to sign-in' }).click();
+		await page.waitForURL('**/auth/sign-in?*');
+		assert.match(await page.textContent('main'), /You will be taken to\s+\/posts\/7\?x=1&y=2/);
+		await page.getByRole('link', { name: 'Forgot your password?' }).click();
+		await page.waitForURL('**/auth/forgot?*');
+		await email(page).fill(address);
+		await button(page, 'Send the mail').click();
+		await heading(page, 'Check your mail');
+		const { link } = await mailbox.next(address);
+		const [other, right] = [await page.context().newPage(), await page.context().newPage()];
+		// A link that is of no use leads on there, too.
+		await other.goto(`${link.split('#')[0]}#gone`);
+		await heading(other, 'Choose a new password');
+		await newPassword(other).fill(good);
+		await button(other, 'Set the password and sign in').click();
+		await says(other, 'it was used');
+		for (const name of ['Get another link', 'Sign in']) {
+			const next = new URL(await other.getByRole('link', { name, exact: true }).evaluate((a) => a.href));
+			assert.equal(next.searchParams.get('return_to'), place, name);
+		}
+		await right.goto(link);
+		await newPassword(right).fill(good);
+		await button(right, 'Set the password and sign in').click();
+		await at(right, place);
+		await at(page, place); // where the page was left open
+	});
+});
+
 test('for an address without an account the page says the same, and nobody gets a mail', async () => {
 	await visit({}, async (page) => {
 		const known = await join(page);

@@ -67,6 +67,8 @@ function over(words) {
 	form.hidden = true;
 	main.querySelector('.lead').hidden = true;
 	if (instead) instead.hidden = false;
+	// What follows leads on to where this would have.
+	if (returnTo.length > 1) instead?.querySelectorAll('a').forEach((link) => (link.search = new URLSearchParams({ return_to: returnTo })));
 	tell(say(words), 'bad');
 }
 
