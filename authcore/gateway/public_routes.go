@@ -101,7 +101,9 @@ func (g *Gateway) showAccount(name string) serve {
 		case v.identity == nil:
 			return g.sendToSignIn(w, r, v)
 		}
-		return g.servePage(w, r, g.page(name, http.StatusOK, v.identity))
+		p := g.page(name, http.StatusOK, v.identity)
+		p.ReturnTo = g.safeReturn(r.URL.Query().Get("return_to")) // where who confirms was sent here from
+		return g.servePage(w, r, p)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +73,13 @@ func TestAccountPage(t *testing.T) {
 	cookie := h.signInCookie(newSigner(1))
 	if a := h.do("GET", "account", "", cookie...); a.Code != 200 || !strings.HasSuffix(a.Body.String(), "user="+newSigner(1).address()) {
 		t.Errorf("signed in: %d %q", a.Code, a.Body)
+	}
+	// Whoever was sent here to add something goes back from here, and nowhere else.
+	for in, want := range map[string]string{"": "/", "/vault/x?a=b": "/vault/x?a=b", "//evil.example": "/", "https://evil.example/": "/"} {
+		a := h.do("GET", "account?return_to="+url.QueryEscape(in), "", cookie...)
+		if !strings.Contains(a.Body.String(), " return="+want+" ") {
+			t.Errorf("return_to %q: %q, want %s", in, a.Body, want)
+		}
 	}
 	// A store that is down signs nobody out.
 	h.now = h.now.Add(6 * time.Minute)

@@ -131,6 +131,16 @@ test('what is too large is not lost in silence: the page leads back to the form'
 	});
 });
 
+// addPasskey goes to the account for it, and back.
+async function addPasskey(page) {
+	await page.getByRole('link', { name: 'Your account' }).click();
+	await page.waitForURL((url) => url.pathname === '/auth/account');
+	await button(page, 'Add a passkey').click();
+	await says(page, 'The passkey is added.');
+	await page.getByRole('link', { name: 'Back to where you were' }).click();
+	await onConfirm(page);
+}
+
 test('an account without a passkey is told so, and led to where one is added', async () => {
 	await visit({ wallets: [wallet()] }, async (page) => {
 		await enter(page, { passkey: false });
@@ -138,13 +148,22 @@ test('an account without a passkey is told so, and led to where one is added', a
 		await onConfirm(page);
 		await page.getByText('Your account has none of what is asked for: Passkey.').waitFor();
 		assert.equal(await button(page, use).count(), 0);
-		await page.getByRole('link', { name: 'Your account' }).click();
-		await at(page, '/auth/account');
-		await button(page, 'Add a passkey').click();
-		await says(page, 'The passkey is added.');
-		await page.goBack();
+		await addPasskey(page);
 		await button(page, use).click();
 		await at(page, '/vault/x');
+	});
+});
+
+test('what was sent arrives, also where a passkey is added first', async () => {
+	await visit({ wallets: [wallet()] }, async (page) => {
+		await enter(page, { passkey: false });
+		await write(page, { text: 'added first' });
+		await button(page, 'Save').click();
+		await onConfirm(page);
+		await addPasskey(page);
+		await button(page, use).click();
+		await at(page, '/vault/notes?kind=a%2Fb');
+		assert.equal((await parts(arrived().at(-1))).text, 'added first');
 	});
 });
 
