@@ -51,13 +51,15 @@ func (a *assertions) set(host string, made assertion, now time.Time) {
 }
 
 // assert answers a statement for the backend that is good for a minute at least. It is for the origin that the request is for:
-// where there are several hosts, what the backend of one is told must not be good at another's.
+// where there are several hosts, what the backend of one is told must not be good at another's. Clients say what host that is,
+// so beyond the cookie domain it is for the site's own origin: else a user whom another site keeps out could have its
+// backend's neighbour be told what that backend believes.
 func (g *Gateway) assert(r *http.Request, t *ticket, now time.Time) (string, error) {
 	if !g.headers.assertion {
 		return "", nil
 	}
-	host := withoutPort(strings.ToLower(r.Host), g.origin.scheme)
-	if host == "" || host == g.origin.hostIs || len(host) > maxHost {
+	host := g.sibling(r)
+	if host == "" || len(host) > maxHost {
 		if a := t.assertion.Load(); a != nil && now.Before(a.until) {
 			return a.text, nil
 		}

@@ -167,13 +167,24 @@ func TestAssertionIsForTheHostThatIsAsked(t *testing.T) {
 			}
 		}
 	}
-	// The cookie goes to no host beyond the domain; what else says who somebody is may.
-	r := byItself("GET", home+"/x", h.signInTokens(newSigner(2)).bearer()...)
-	r.Host = "wiki.example.org"
-	said := ""
-	h.gateway.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { said = r.Header.Get(assertionHeader) })).ServeHTTP(httptest.NewRecorder(), r)
-	if _, c := claimsOf(t, said); c.Audience != "https://wiki.example.org" {
-		t.Errorf("beyond the domain: %+v", c)
+}
+
+// A client names another site in Host, so that the backend of this one is told what that of the other would believe: rules keep
+// the client from there. Where no cookie domain covers it, a backend is told what is for its own site alone.
+func TestAssertionIsForNoHostOfAClientsChoice(t *testing.T) {
+	for name, h := range map[string]*house{"with a cookie domain": siblings(t), "without": build(t)} {
+		who := h.signInTokens(newSigner(2)).bearer()
+		for _, host := range []string{
+			"wiki.example.org", "bank.example", "example.org:443", "app.example.com.bank.example", "notexample.com", "app.example.com:x", "app.example.com@bank.example", "",
+		} {
+			r := byItself("GET", home+"/x", who...)
+			r.Host = host
+			said := ""
+			h.gateway.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { said = r.Header.Get(assertionHeader) })).ServeHTTP(httptest.NewRecorder(), r)
+			if _, c := claimsOf(t, said); c.Audience != home || c.Issuer != home {
+				t.Errorf("%s, Host %q: %+v", name, host, c)
+			}
+		}
 	}
 }
 
