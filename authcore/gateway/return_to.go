@@ -32,7 +32,7 @@ func (g *Gateway) safeReturn(target string) string {
 		return "/"
 	}
 	// The same once decoded, for servers and scripts that decode what they pass on.
-	if strings.HasPrefix(u.Path, "//") || strings.Contains(u.Path, "\\") {
+	if strings.HasPrefix(u.Path, "//") || strings.ContainsFunc(u.Path, func(c rune) bool { return c == '\\' || c < 0x20 || c == 0x7f }) {
 		return "/"
 	}
 	// Signing in leads away from the pages by which one signs in, not back to them.

@@ -47,6 +47,13 @@ func TestSafeReturn(t *testing.T) {
 		{"slashes, encoded", "/%2F/evil.example", "/"},
 		{"slash, encoded", "/%2fevil.example", "/"},
 		{"backslash, encoded", "/%5cevil.example", "/"},
+		{"tab between slashes, encoded", "/%09/evil.example", "/"},
+		{"line break between slashes, encoded", "/%0A/evil.example", "/"},
+		{"carriage return, encoded", "/a%0d/evil.example", "/"},
+		{"NUL, encoded", "/%00/evil.example", "/"},
+		{"DEL, encoded", "/a%7F", "/"},
+		{"space, encoded", "/a%20b", "/a%20b"},
+		{"line break in a query, encoded", "/?note=a%0Ab", "/?note=a%0Ab"},
 		{"bad escape", "/%zz", "/"},
 		{"invalid UTF-8", "/\xff", "/"},
 		{"too long", "/" + strings.Repeat("a", maxReturn), "/"},
@@ -61,7 +68,7 @@ func TestSafeReturn(t *testing.T) {
 
 // Whatever comes in, a browser that follows what comes out stays on the origin.
 func FuzzSafeReturn(f *testing.F) {
-	for _, s := range []string{"/", "/a?b#c", "//x", `/\x`, "/.//x", "/%2f%2fx", "/\t/x", "https://x", "/ü", "/auth/sign-in", "/a;b=c/../d", "/%", "/?%zz", "/#%zz"} {
+	for _, s := range []string{"/", "/a?b#c", "//x", `/\x`, "/.//x", "/%2f%2fx", "/\t/x", "/%09/x", "/%0a%2fx", "https://x", "/ü", "/auth/sign-in", "/a;b=c/../d", "/%", "/?%zz", "/#%zz"} {
 		f.Add(s)
 	}
 	g := returnSite(f)
@@ -82,6 +89,15 @@ func FuzzSafeReturn(f *testing.F) {
 		u, err := base.Parse(out)
 		if err != nil || u.Scheme != "https" || u.Host != "app.example.com" || u.User != nil || strings.HasPrefix(u.Path, "//") {
 			t.Fatalf("safeReturn(%q) = %q leads to %v, %v", in, out, u, err)
+		}
+		// Some decode what they pass on, and browsers drop controls from what they are given then.
+		if u, err = base.Parse(strings.Map(func(c rune) rune {
+			if c < 0x20 {
+				return -1
+			}
+			return c
+		}, u.Path)); err == nil && u.Host != "app.example.com" {
+			t.Fatalf("safeReturn(%q) = %q, decoded, leads to %v", in, out, u)
 		}
 		if again := g.safeReturn(out); len(out) <= maxReturn && again != out {
 			t.Fatalf("safeReturn(%q) = %q, then %q", in, out, again)
