@@ -164,13 +164,6 @@ func (r *Realm) createToken(ctx context.Context, by authcore.Trace, sessionID st
 			return t, "", e
 		}
 	}
-	all, err := r.Stores.PersonalAccessTokens.PersonalAccessTokensOf(ctx, t.UserID)
-	if err != nil {
-		return t, "", err
-	}
-	if len(all) >= maxTokens {
-		return t, "", errManyTokens
-	}
 	var text string
 	if t.ID, text, err = r.newPersonal(); err != nil {
 		return t, "", err
@@ -188,6 +181,14 @@ func (r *Realm) createToken(ctx context.Context, by authcore.Trace, sessionID st
 		// and deletes the tokens that there are.
 		if _, err := s.Sessions.Session(ctx, sessionID); err != nil {
 			return err
+		}
+		// Here and not before: of several requests at once each would find the others' tokens missing.
+		all, err := s.PersonalAccessTokens.PersonalAccessTokensOf(ctx, t.UserID)
+		if err != nil {
+			return err
+		}
+		if len(all) >= maxTokens {
+			return errManyTokens
 		}
 		if err := s.PersonalAccessTokens.CreatePersonalAccessToken(ctx, t); err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
@@ -163,4 +164,38 @@ func TestTokensAreMadeByWhoHasJustSignedIn(t *testing.T) {
 func (h *house) newTokenOf(t *testing.T) tokenView {
 	t.Helper()
 	return h.newToken(h.signInTokens(newSigner(7)).bearer(), "")
+}
+
+// Somebody asks for tokens many times at once, each time when the others' are not there yet: there are no more than may be.
+func TestTokensMadeAtOnceAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, _ := bubble(t, tokenSite)
+		owner := h.signInTokens(newSigner(1))
+		for range maxTokens - 5 {
+			h.newToken(owner.bearer(), "")
+		}
+		goOn := make(chan struct{})
+		h.faults.before("Transact", func() error {
+			<-goOn
+			return nil
+		})
+		const callers = 24
+		codes := make(chan int)
+		for range callers {
+			go func() { codes <- h.do("POST", "tokens", `{"name":"script"}`, owner.bearer()...).Code }()
+		}
+		synctest.Wait() // all have seen what there is
+		close(goOn)
+		made := map[int]int{}
+		for range callers {
+			made[<-codes]++
+		}
+		if made[http.StatusCreated] != 5 || made[http.StatusConflict] != callers-5 {
+			t.Errorf("answered %v", made)
+		}
+		h.faults.repair()
+		if all, err := h.store.PersonalAccessTokensOf(t.Context(), owner.User.ID); err != nil || len(all) != maxTokens {
+			t.Errorf("%d tokens, %v", len(all), err)
+		}
+	})
 }
