@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"context"
 	"encoding/base32"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
 	"github.com/caddy-authgate/authgate/authcore/passkey"
@@ -157,6 +159,7 @@ func (g *Gateway) requestAuthentication(w http.ResponseWriter, r *http.Request, 
 	if in.err != nil {
 		return in.err
 	}
+	began := time.Now()
 	asks := passkey.Authenticating{
 		Origin: g.origin.text, Subject: v.subject(), Client: clientKey(g.realm.ClientIP(r)), Username: authcore.FoldUsername(name),
 	}
@@ -171,7 +174,30 @@ func (g *Gateway) requestAuthentication(w http.ResponseWriter, r *http.Request, 
 	if err != nil {
 		return err
 	}
+	if name != "" {
+		if err := untilNextStep(ctx, began); err != nil {
+			return err
+		}
+	}
 	return writeOptions(w, r, begun)
+}
+
+// namedStep is the time, or a multiple of it, that an answer about a username takes. It is much more than the work takes
+// where the store is at hand, so that nearly all answers take it once.
+const namedStep = 50 * time.Millisecond
+
+// untilNextStep waits until the time since began is a multiple of namedStep: an outsider must not learn by the clock who has an
+// account, or who has a passkey, whose records take some time to read and to parse. Who hangs up, even in one direction alone,
+// is answered the same whatever there is.
+func untilNextStep(ctx context.Context, began time.Time) error {
+	wait := time.NewTimer(namedStep - time.Since(began)%namedStep)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // answerAuthentication is POST authentication/response.

@@ -28,7 +28,8 @@ var shapes = [...]struct {
 }
 
 // offer answers the passkeys of a user by name, or made up ones where there are none: an outsider must not learn who has
-// an account, or who has a passkey (section 14.6.2). Both ways cost the same.
+// an account, or who has a passkey (section 14.6.2). They are made either way; what it takes to find real ones besides, whoever
+// answers has to hide.
 func (c *Ceremonies) offer(ctx context.Context, a Authenticating, rpID string) ([]protocol.CredentialDescriptor, error) {
 	secret, err := c.Secret(ctx)
 	if err != nil {
