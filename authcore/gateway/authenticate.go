@@ -36,6 +36,7 @@ type visitor struct {
 	device   string // the value of the device cookie; set for the gateway's own routes only
 	formKey  string // the value of the form cookie; likewise
 	bond     string // the value of the bond cookie; likewise
+	bounced  string // the value of bouncedCookie
 	tried    string // whose account somebody tried to sign in to, where that is known; for the audit log
 	typed    string // which account that is in the words of who tried; for telling tries apart, and to be told nobody
 

@@ -14,12 +14,13 @@ import (
 // maxCookie is what browsers take for name, value and attributes together (RFC 6265bis section 5.6).
 const maxCookie = 4096
 
-// The names under which the session cookie travels, those of the cookie that tells a browser which signed in before, and
-// those of the key to the forms that are kept for a browser. All are kept from backends: the cookies of a parent domain are sent to every host below it.
+// The names under which the session cookie travels, those of the cookie that tells a browser which signed in before, those of
+// the key to the forms that are kept for a browser, and what else is the gateway's own. All are kept from backends: the cookies of a parent domain are sent to every host below it.
 var (
 	sessionCookies = []string{"__Host-authgate", "__Secure-authgate", "authgate"}
 	deviceCookies  = []string{"__Host-authgate-device", "__Secure-authgate-device", "authgate-device"}
 	bondCookies    = []string{"__Host-authgate-hand-off", "authgate-hand-off"} // see handoff.go
+	bouncedCookies = []string{bouncedCookie}
 	formCookies    = []string{"__Host-authgate-form", "__Secure-authgate-form", "authgate-form"}
 )
 
@@ -92,16 +93,16 @@ func (f cookieForm) setForm(key string) string {
 	return f.name + formSuffix + "=" + key + f.attrs + "; Max-Age=" + strconv.FormatInt(int64(formLife/time.Second), 10)
 }
 
-// take answers the values of the site's session, device, form and bond cookies in a request's Cookie headers, "" where there is
-// none, and removes every cookie under one of the gateway's names from them, so that no backend sees one. Two of a name in a
+// take answers the values of the site's session, device, form and bond cookies and of bouncedCookie in a request's Cookie
+// headers, "" where there is none, and removes every cookie under one of the gateway's names from them, so that no backend sees one. Two of a name in a
 // request count as none: one of them was planted. It parses for itself since net/http gives up on a request with
 // thousands of cookies.
-func (f cookieForm) take(h http.Header) (session, device, form, bond string) {
+func (f cookieForm) take(h http.Header) (session, device, form, bond, bounced string) {
 	lines := h["Cookie"]
 	if len(lines) == 0 {
-		return "", "", "", ""
+		return "", "", "", "", ""
 	}
-	sessions, devices, forms, bonds, own := 0, 0, 0, 0, false
+	sessions, devices, forms, bonds, bounces, own := 0, 0, 0, 0, 0, false
 	for _, line := range lines {
 		for line != "" {
 			var pair string
@@ -112,6 +113,8 @@ func (f cookieForm) take(h http.Header) (session, device, form, bond string) {
 			switch kind, of := strings.CutPrefix(name, f.name); {
 			case name == f.bond:
 				bonds, bond = bonds+1, val
+			case name == bouncedCookie:
+				bounces, bounced = bounces+1, val
 			case !of:
 			case kind == "":
 				sessions, session = sessions+1, val
@@ -123,7 +126,7 @@ func (f cookieForm) take(h http.Header) (session, device, form, bond string) {
 		}
 	}
 	if !own {
-		return "", "", "", ""
+		return "", "", "", "", ""
 	}
 	var kept []string
 	for _, line := range lines {
@@ -148,11 +151,15 @@ func (f cookieForm) take(h http.Header) (session, device, form, bond string) {
 	if bonds > 1 {
 		bond = ""
 	}
-	return session, device, form, bond
+	if bounces > 1 {
+		bounced = ""
+	}
+	return session, device, form, bond, bounced
 }
 
 func isOwnCookie(name string) bool {
-	return isAmong(sessionCookies, name) || isAmong(deviceCookies, name) || isAmong(formCookies, name) || isAmong(bondCookies, name)
+	return isAmong(sessionCookies, name) || isAmong(deviceCookies, name) || isAmong(formCookies, name) || isAmong(bondCookies, name) ||
+		isAmong(bouncedCookies, name)
 }
 
 // isAmong reports whether a cookie has one of these names. Browsers tell them apart by case, many a server does not.

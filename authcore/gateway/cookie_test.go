@@ -80,6 +80,7 @@ func TestTakeCookie(t *testing.T) {
 		{"odd white space", []string{"a=b ;\t__Host-authgate =v;c=d"}, "v", []string{"a=b; c=d"}},
 		{"ours of other sites", []string{"__Secure-authgate=x; authgate=y; AUTHGATE=z; a=b"}, "", []string{"a=b"}},
 		{"another whose name begins so", []string{"__Host-authgate2=v; xauthgate=1"}, "", []string{"__Host-authgate2=v; xauthgate=1"}},
+		{"of who went in circles", []string{"authgate-bounced=0; a=b; Authgate-Bounced=1; __Host-authgate=v"}, "v", []string{"a=b"}},
 		{"in the second line", []string{"a=b", "__Host-authgate=v"}, "v", []string{"a=b"}},
 		{"empty", []string{"__Host-authgate="}, "", nil},
 		// A page of a sibling host planted a second one: which of them is the visitor's cannot be told.
@@ -93,7 +94,7 @@ func TestTakeCookie(t *testing.T) {
 			if tt.lines != nil {
 				h["Cookie"] = slices.Clone(tt.lines)
 			}
-			value, _, _, _ := f.take(h)
+			value, _, _, _, _ := f.take(h)
 			if value != tt.value || !slices.Equal(h["Cookie"], tt.left) {
 				t.Errorf("value %q, left %q; want %q, %q", value, h["Cookie"], tt.value, tt.left)
 			}
@@ -105,7 +106,7 @@ func TestTakeCookie(t *testing.T) {
 // passed on.
 func TestTakeCookieFromAFlood(t *testing.T) {
 	h := http.Header{"Cookie": {strings.Repeat("a=b; ", 4000) + "__Host-authgate=v"}}
-	if v, _, _, _ := form(t, "https://app.example.com", "").take(h); v != "v" || strings.Contains(h["Cookie"][0], "authgate") {
+	if v, _, _, _, _ := form(t, "https://app.example.com", "").take(h); v != "v" || strings.Contains(h["Cookie"][0], "authgate") {
 		t.Errorf("got %q", v)
 	}
 }

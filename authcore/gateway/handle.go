@@ -44,9 +44,10 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) (err
 		}
 	}
 	websocket := isWebsocket(r)
-	g.strip.strip(r, websocket)
-	cookie, device, formKey, bond := g.cookie.take(r.Header)
+	g.strip.strip(r, websocket, g.realm.TrustedProxy)
+	cookie, device, formKey, bond, bounced := g.cookie.take(r.Header)
 	v := g.identifyTraced(r, start, cookie, traced)
+	v.bounced = bounced
 	if g.site.Identified != nil {
 		g.site.Identified(r, v.identity)
 	}

@@ -61,7 +61,7 @@ func errLooped(reason string) *Error {
 // redirectToSignIn sends a person to the sign-in page, from where they come back to what they asked for. Where that has been
 // in vain too often it writes nothing and answers why.
 func (g *Gateway) redirectToSignIn(w http.ResponseWriter, r *http.Request, v *visitor) *Error {
-	bounced := g.bounced(r)
+	bounced := g.bounced(r, v)
 	if len(bounced) >= maxBounces {
 		return errLooped(g.loopReason(r, v))
 	}
@@ -93,13 +93,13 @@ func (g *Gateway) sendToSignIn(w http.ResponseWriter, r *http.Request, v *visito
 }
 
 // bounced answers when this browser tab was sent back in vain within bounceWindow, this time included where it is one.
-func (g *Gateway) bounced(r *http.Request) []int64 {
+func (g *Gateway) bounced(r *http.Request, v *visitor) []int64 {
 	before, back := "", false
 	if g.origin.isHost(r.Host) {
 		before, back = g.cameFromSignIn(r)
-	} else if c, err := r.Cookie(bouncedCookie); err == nil {
+	} else if v.bounced != "" {
 		// Sent from here to the origin, and from another origin to here.
-		before, back = c.Value, fromElsewhere(r)
+		before, back = v.bounced, fromElsewhere(r)
 	}
 	if !back {
 		return nil

@@ -149,7 +149,7 @@ func TestForgedHeadersOfPresets(t *testing.T) {
 			}
 			for _, spelled := range spellings {
 				r := &http.Request{Header: http.Header{spelled: {"admin"}, "Accept": {"*/*"}}}
-				s.strip(r, false)
+				s.strip(r, false, nil)
 				if len(r.Header) != 1 {
 					t.Errorf("%s: %q passed", preset, spelled)
 				}
@@ -157,7 +157,7 @@ func TestForgedHeadersOfPresets(t *testing.T) {
 		}
 		for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Proto", "Cf-Ray", "X-Pomerium", "X-Webauthn", "X-Auth-Token", "X-Authentication"} {
 			r := &http.Request{Header: http.Header{name: {"x"}}}
-			s.strip(r, false)
+			s.strip(r, false, nil)
 			if len(r.Header) != 1 {
 				t.Errorf("%s: %q was removed", preset, name)
 			}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -9,8 +10,14 @@ import (
 var overrides = []string{
 	"X-Original-URL", "X-Original-URI", "X-Original-Method", "X-Rewrite-URL", "X-HTTP-Method-Override", "X-HTTP-Method",
 	"X-Method-Override", "X-Forwarded-Uri", "X-Forwarded-Url", "X-Forwarded-Method", "X-Forwarded-Path",
-	"X-HTTP-Path-Override", "X-Waf-Url", "Http2-Settings",
+	"X-HTTP-Path-Override", "X-Waf-Url", "X-Override-URL", "X-Original-Path", "X-Envoy-Original-Path", "Request-Uri", "Base-Url",
+	"Http2-Settings",
 }
+
+// prefixes are the headers by which a proxy tells a backend what it took from the beginning of the path. Backends take the
+// same from the path that was judged, so from clients they are overrides too; those that a trusted proxy sends in this one
+// spelling are passed on.
+var prefixes = []string{"X-Forwarded-Prefix", "X-Forwarded-Pathbase", "X-Script-Name"}
 
 // stripper removes what a client may not say to the backend.
 type stripper struct {
@@ -37,8 +44,10 @@ func newStripper(site Site) stripper {
 			add(h.Name)
 		}
 	}
-	for _, name := range append(overrides[:len(overrides):len(overrides)], preset.names...) {
-		add(name)
+	for _, list := range [][]string{overrides, prefixes, preset.names} {
+		for _, name := range list {
+			add(name)
+		}
 	}
 	for _, begin := range preset.families {
 		s.families = append(s.families, foldName(begin))
@@ -86,8 +95,9 @@ func isAlnum(c byte) bool {
 }
 
 // strip removes the identity and override headers in every spelling, and everything by which they could be smuggled past
-// or dropped on the way. It keeps Upgrade only where the request is a websocket's.
-func (s *stripper) strip(r *http.Request, websocket bool) {
+// or dropped on the way. It keeps Upgrade only where the request is a websocket's, and prefixes only of a proxy that is
+// trusted; nil trusts none.
+func (s *stripper) strip(r *http.Request, websocket bool, trusted func(*http.Request) bool) {
 	h := r.Header
 	if conn, ok := h["Connection"]; ok {
 		s.connection(h, conn, websocket)
@@ -107,7 +117,7 @@ func (s *stripper) strip(r *http.Request, websocket bool) {
 		}
 		b := buf[:copy(buf[:], name)]
 		fold(b)
-		if _, ours := s.names[string(b)]; ours {
+		if _, ours := s.names[string(b)]; ours && (trusted == nil || !slices.Contains(prefixes, name) || !trusted(r)) {
 			delete(h, name)
 		}
 	}

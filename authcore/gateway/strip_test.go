@@ -11,7 +11,7 @@ func stripped(t *testing.T, h http.Header, websocket bool) http.Header {
 	t.Helper()
 	s := newStripper(Site{Headers: []Header{{Name: "X-WEBAUTH-USER", Value: "{username}"}}})
 	r := &http.Request{Header: h, Trailer: http.Header{"Remote-User": nil}}
-	s.strip(r, websocket)
+	s.strip(r, websocket, nil)
 	if r.Trailer != nil {
 		t.Error("the trailer was kept")
 	}
@@ -41,10 +41,27 @@ func TestForgedIdentityHeaderInEverySpelling(t *testing.T) {
 
 // A client asks the backend to see another address or method than the one that was judged.
 func TestOverrideHeaders(t *testing.T) {
-	for _, name := range overrides {
+	for _, name := range slices.Concat(overrides, prefixes) {
 		for _, spelled := range []string{http.CanonicalHeaderKey(name), strings.ReplaceAll(name, "-", "_")} {
 			if got := stripped(t, http.Header{spelled: {"/admin"}}, false); len(got) != 0 {
 				t.Errorf("%q passed", spelled)
+			}
+		}
+	}
+}
+
+// What a trusted proxy took from the path it tells the backend, which needs it for its links; nobody else does, and in no other
+// spelling, which the proxy has not set.
+func TestPrefixesOfTrustedProxies(t *testing.T) {
+	s := newStripper(Site{})
+	for _, name := range prefixes {
+		for spelled, want := range map[string]int{http.CanonicalHeaderKey(name): 1, strings.ReplaceAll(name, "-", "+"): 0, strings.ToLower(name): 0} {
+			for _, trusted := range []bool{false, true} {
+				r := &http.Request{Header: http.Header{spelled: {"/public"}, "X-Original-Url": {"/admin"}}}
+				s.strip(r, false, func(*http.Request) bool { return trusted })
+				if passed := len(r.Header); trusted && passed != want || !trusted && passed > 0 {
+					t.Errorf("%q, trusted %v: %v", spelled, trusted, r.Header)
+				}
 			}
 		}
 	}
@@ -90,7 +107,7 @@ func TestUpgradeToAnythingButWebsocket(t *testing.T) {
 			"Upgrade": {proto}, "Connection": {"Upgrade, HTTP2-Settings"}, "Http2-Settings": {"AAMAAABkAAQAAP__"},
 		}}
 		s := newStripper(Site{})
-		s.strip(r, isWebsocket(r))
+		s.strip(r, isWebsocket(r), nil)
 		if len(r.Header) != 0 {
 			t.Errorf("%s: %v passed", proto, r.Header)
 		}

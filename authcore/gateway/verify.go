@@ -163,7 +163,7 @@ func (s *stripper) check(h http.Header) error {
 		delete(rest, name) // of the connection
 	}
 	r := &http.Request{Header: maps.Clone(rest)}
-	s.strip(r, false)
+	s.strip(r, false, nil)
 	for name := range rest {
 		if _, left := r.Header[name]; !left {
 			return badAsk("it came with " + headerText(name) + ", which no client may send")
@@ -176,7 +176,7 @@ func (s *stripper) check(h http.Header) error {
 // them was taken from it before.
 func (s *stripper) identityOf(h http.Header) []string {
 	r := &http.Request{Header: maps.Clone(h)}
-	s.strip(r, true)
+	s.strip(r, true, nil)
 	var names []string
 	for name := range h {
 		if _, left := r.Header[name]; !left {

@@ -18,7 +18,8 @@ var identityNames = []string{
 // overrideNames are the headers by which a client tells some frameworks another URL or method than was judged.
 var overrideNames = []string{
 	"X-Original-URL", "X-Original-URI", "X-Rewrite-URL", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override",
-	"X-Original-Method",
+	"X-Original-Method", "X-Override-URL", "X-Original-Path", "X-Envoy-Original-Path", "Request-Uri", "Base-Url",
+	"X-Forwarded-Prefix", "X-Forwarded-PathBase", "X-Script-Name",
 }
 
 // spellings are the ways to write a header name that some server reads as the name: CGI and its heirs fold every
