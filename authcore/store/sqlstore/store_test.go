@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pressly/goose/v3/database"
@@ -208,14 +209,16 @@ func TestTriesAgain(t *testing.T) {
 
 // The request has a deadline: waiting beyond it helps nobody.
 func TestTriesAgainOnlyWithinTheDeadline(t *testing.T) {
-	s, f, calls := fragile(errBusy, errBusy, errBusy)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Millisecond) // less than any pause
-	defer cancel()
-	if err := s.again(ctx, "test", f); !errors.Is(err, authcore.ErrUnavailable) || !errors.Is(err, errBusy) || *calls != 1 {
-		t.Fatalf("got error %v after %d calls", err, *calls)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s, f, calls := fragile(errBusy, errBusy, errBusy)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Millisecond) // less than any pause
+		defer cancel()
+		if err := s.again(ctx, "test", f); !errors.Is(err, authcore.ErrUnavailable) || !errors.Is(err, errBusy) || *calls != 1 {
+			t.Fatalf("got error %v after %d calls", err, *calls)
+		}
+	})
 	over, cancel := context.WithCancel(t.Context())
-	s, f, calls = fragile(errBusy)
+	s, f, calls := fragile(errBusy)
 	err := s.again(over, "test", func() error { cancel(); return f() })
 	if !errors.Is(err, authcore.ErrUnavailable) || !errors.Is(err, context.Canceled) || *calls != 1 {
 		t.Fatalf("got error %v after %d calls", err, *calls)
