@@ -449,12 +449,12 @@ func TestSlowServers(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := &SMTP{
-				Addr: scripted(t, c.talk), TLS: c.mode, DialTimeout: 50 * time.Millisecond,
-				CommandTimeout: 50 * time.Millisecond, DataTimeout: 50 * time.Millisecond,
+				Addr: scripted(t, c.talk), TLS: c.mode, DialTimeout: 2 * time.Second,
+				CommandTimeout: 2 * time.Second, DataTimeout: 2 * time.Second, // enough for the steps before, on any machine
 			}
 			began := time.Now()
 			wantClass(t, sendOne(t, s), c.want)
-			if took := time.Since(began); took > 5*time.Second {
+			if took := time.Since(began); took > 18*time.Second { // less than any default
 				t.Errorf("took %v", took)
 			}
 		})
@@ -475,7 +475,7 @@ func TestAttackEndlessAnswer(t *testing.T) {
 		}
 		written <- n
 	})
-	f := wantClass(t, sendOne(t, &SMTP{Addr: addr, TLS: NoTLS, CommandTimeout: 20 * time.Second}), ClassConnect)
+	f := wantClass(t, sendOne(t, &SMTP{Addr: addr, TLS: NoTLS, CommandTimeout: time.Minute}), ClassConnect)
 	if !errors.Is(f, errTooMuch) {
 		t.Errorf("got %v", f)
 	}
@@ -492,7 +492,7 @@ func TestConnectEndsWithContext(t *testing.T) {
 	began := time.Now()
 	_, err := (&SMTP{Addr: addr, TLS: NoTLS}).Connect(ctx, "example.com")
 	wantClass(t, err, ClassConnect)
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 18*time.Second { // less than any default
 		t.Errorf("took %v", took)
 	}
 }
