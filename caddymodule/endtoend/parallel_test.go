@@ -118,14 +118,17 @@ func TestOldRefreshTokenEndsTheFamily(t *testing.T) {
 // way with the old cookie stays good.
 func TestExpiredAccessTokenIsRenewed(t *testing.T) {
 	t.Parallel()
-	g := start(t, setup{global: "session {\n access_token 1s\n }"})
+	const life = 5 * time.Second
+	g := start(t, setup{global: "session {\n access_token 5s\n }"})
 	s, program := g.signInBrowser(t, walletOf("alice")), g.signIn(t, walletOf("bob"))
-	if !eventually(5*time.Second, func() bool { return g.get(t, "/reports/x", program.bearer()).status == 401 }) {
-		t.Fatal("an access token of one second is good after five")
+	if !eventually(time.Minute, func() bool { return g.get(t, "/reports/x", program.bearer()).status == 401 }) {
+		t.Fatal("an access token of five seconds is good after a minute")
 	}
 	g.backend.take()
 	answers := make([]answer, 40)
+	began := time.Now()
 	together(len(answers), func(i int) { answers[i] = g.get(t, "/reports/x", s.cookieLine()) })
+	most := 1 + int(time.Since(began)/(life-time.Second)) // a machine may take so long for them that the new token expires, too
 	renewed := map[string]bool{}
 	for _, a := range answers {
 		a.want(t, 200)
@@ -134,8 +137,8 @@ func TestExpiredAccessTokenIsRenewed(t *testing.T) {
 			a.wantNoStore(t)
 		}
 	}
-	if len(renewed) != 1 {
-		t.Errorf("%d renewed cookies for one session, want 1", len(renewed))
+	if len(renewed) == 0 || len(renewed) > most {
+		t.Errorf("%d renewed cookies for one session, want %d", len(renewed), most)
 	}
 	for _, a := range g.backend.take() {
 		g.wantIdentity(t, a, s.User)
@@ -146,6 +149,7 @@ func TestExpiredAccessTokenIsRenewed(t *testing.T) {
 		g.signOut(t, next.cookieLine())
 		g.get(t, "/reports/x", s.cookieLine()).want(t, 401)
 		g.get(t, "/reports/x", next.cookieLine()).want(t, 401)
+		break
 	}
 	g.post(t, "token/refresh", map[string]any{"refresh_token": program.RefreshToken}).want(t, 200)
 }
