@@ -30,6 +30,13 @@ func (b *breaker) ready(now time.Time) bool {
 	return b.failures < breakAfter || !now.Before(b.next)
 }
 
+// refuses reports whether the endpoint is left alone but for trials.
+func (b *breaker) refuses() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failures >= breakAfter
+}
+
 // allow reports whether the endpoint may be asked now. Who is let through while it refuses has until trial is over to
 // find out, before the next one is.
 func (b *breaker) allow(now time.Time, trial time.Duration) bool {
@@ -54,9 +61,9 @@ func (b *breaker) answered() (closed bool) {
 	return closed
 }
 
-// failed says that the endpoint did not answer, and reports whether the breaker refuses from now on and did not before.
+// failed says that the endpoint did not answer, and reports whether the breaker refuses from now on, or goes on to after a trial.
 // began is when it was asked: of many who wait for the same silence, one makes the pause longer.
-func (b *breaker) failed(began, now time.Time) (opened bool) {
+func (b *breaker) failed(began, now time.Time) (refuses bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.failures++
@@ -67,5 +74,5 @@ func (b *breaker) failed(began, now time.Time) (opened bool) {
 	// A random part, so that many instances do not come back at the same moment.
 	b.pause -= rand.N(b.pause / 2)
 	b.since, b.next = now, now.Add(b.pause)
-	return b.failures == breakAfter
+	return true
 }

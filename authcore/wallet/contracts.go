@@ -61,7 +61,8 @@ type ContractsObserver interface {
 	// Asked is told each question to an endpoint: outcome is "ok", or "unreachable", "timeout", "status" (of HTTP),
 	// "malformed", "too_large", "wrong_chain", "error" (it could not answer) or "canceled" (nobody waited any more).
 	Asked(chain uint64, endpoint int, outcome string, took time.Duration)
-	// Broken is told that an endpoint is not asked any more for a while, or is again.
+	// Broken is told that an endpoint is not asked any more for a while, again at each trial that fails, or that it is asked:
+	// at first, once it answers, and when nobody is to ask it any more.
 	Broken(chain uint64, endpoint int, broken bool)
 	// Disagreed is told that endpoints of a chain gave different answers to one question.
 	Disagreed(chain uint64)
@@ -115,14 +116,28 @@ func NewContracts(c ContractsConfig) (*Contracts, error) {
 		}
 		k.chains[id] = ch
 	}
+	for _, ch := range k.chains {
+		for _, e := range ch.endpoints {
+			c.Observer.Broken(e.chain, e.number, false) // whatever stood in its place before
+		}
+	}
 	return k, nil
 }
 
 // Checks reports whether contracts on this chain are asked.
 func (k *Contracts) Checks(chain uint64) bool { return k.chains[chain] != nil }
 
-// Close closes idle connections. Checks that are under way go on.
-func (k *Contracts) Close() { k.http.CloseIdleConnections() }
+// Close closes idle connections, and no endpoint is told to be broken any more. Checks that are under way go on.
+func (k *Contracts) Close() {
+	k.http.CloseIdleConnections()
+	for _, ch := range k.chains {
+		for _, e := range ch.endpoints {
+			if e.breaker.refuses() {
+				k.config.Observer.Broken(e.chain, e.number, false)
+			}
+		}
+	}
+}
 
 // Verify asks the contract at an address on a chain whether a signature of a hash is its own. client is who asks, as a
 // rate limit counts clients. It answers nil, ErrInvalidSignature, ErrChainNotChecked or ErrRPCUnavailable.
