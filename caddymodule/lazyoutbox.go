@@ -76,7 +76,7 @@ func (l lazyAccounts) Transact(ctx context.Context, f func(authcore.Stores) erro
 			return f(stores)
 		})
 	}
-	l.metrics.stored("transact", time.Since(began), errors.Is(err, authcore.ErrUnavailable))
+	l.metrics.stored("transact", time.Since(began), failed(err) && errors.Is(err, authcore.ErrUnavailable))
 	end(authcore.Outcome(err))
 	return err
 }

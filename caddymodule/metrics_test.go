@@ -92,6 +92,37 @@ func TestStoreFailuresAreCounted(t *testing.T) {
 	}
 }
 
+// Who hangs up has a store fail at nothing, in a transaction as elsewhere: impatient people would wake whoever is on duty.
+func TestWhoHangsUpIsNoFailureOfTheStore(t *testing.T) {
+	m := newMetrics()
+	o := &opening[OpenStore]{name: "store test", now: time.Now, open: func(context.Context) (OpenStore, error) {
+		return OpenStore{Stores: memstore.New().Stores()}, nil
+	}}
+	store := lazyAccounts{o, m}.stores()
+	if err := store.Health.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	nothing := func(authcore.Stores) error { return nil }
+	if err := store.Transactions.Transact(ctx, nothing); !errors.Is(err, context.Canceled) {
+		t.Errorf("hung up: %v", err)
+	}
+	if _, err := store.Users.User(ctx, "nobody"); !errors.Is(err, context.Canceled) {
+		t.Errorf("hung up: %v", err)
+	}
+	late, over := context.WithTimeout(t.Context(), 0)
+	defer over()
+	if err := store.Transactions.Transact(late, nothing); !errors.Is(err, authcore.ErrUnavailable) {
+		t.Errorf("late: %v", err)
+	}
+	for operation, want := range map[string]float64{"user": 0, "transact": 1} {
+		if n := gathered(t, m)["caddy_authgate_store_failures_total{"+operation+"}"]; n != want {
+			t.Errorf("%s: %v failures, want %v", operation, n, want)
+		}
+	}
+}
+
 // What a store says no by is no failure of it: a client with a wrong cursor would page whoever looks at the alerts. A new
 // sentinel must be among them, or be the one that says a store did not work.
 func TestVerdictsOfStoresAreNoFailures(t *testing.T) {
