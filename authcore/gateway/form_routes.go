@@ -50,7 +50,7 @@ func (g *Gateway) form(name string, guard func(serve) serve) serve {
 		if !concernsForm(e) {
 			return err
 		}
-		g.logError(r, e, g.realm.RequestID(r))
+		p.RequestID = g.name(w, r, e)
 		p.Status, p.Problem = e.Status, e
 		g.setErrorHeaders(w.Header(), e)
 		return g.servePage(w, r, *p)

@@ -172,15 +172,21 @@ func (g *Gateway) setErrorHeaders(h http.Header, e *Error) {
 	}
 }
 
-// WriteError answers a request with a refusal or failure: the error page in front of a person, a problem document
-// (RFC 9457) to a program. Errors that are no *Error are told as 503 without their text; the cause goes to the log.
-func (g *Gateway) WriteError(w http.ResponseWriter, r *http.Request, err error) {
-	e := asError(err)
+// name tells the log and the client of a refusal under one name, which it answers; "" where there is none.
+func (g *Gateway) name(w http.ResponseWriter, r *http.Request, e *Error) string {
 	id := g.realm.RequestID(r)
 	g.logError(r, e, id)
 	if id != "" {
 		w.Header()["X-Request-Id"] = []string{id} // it is random, so that two refusals which are to be one stay alike
 	}
+	return id
+}
+
+// WriteError answers a request with a refusal or failure: the error page in front of a person, a problem document
+// (RFC 9457) to a program. Errors that are no *Error are told as 503 without their text; the cause goes to the log.
+func (g *Gateway) WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	e := asError(err)
+	id := g.name(w, r, e)
 	_, own := g.ownPath(r)
 	if !own && isCall(r) {
 		writeCall(w, r, e)

@@ -53,7 +53,8 @@ type RealmConfig struct {
 	// TrustedProxy reports whether a request comes from a proxy whose word about other requests counts, so that it may ask
 	// about them; default: none is.
 	TrustedProxy func(*http.Request) bool
-	// RequestID answers what error pages and the log call a request, the same each time; default: something random.
+	// RequestID answers what a refusal, the page that tells it and the log call a request, asked once for each; default:
+	// something random.
 	RequestID func(*http.Request) string
 	// Leaving reports whether this instance is about to end: health/ready then says so to balancers, and all else goes on.
 	// Default: never.

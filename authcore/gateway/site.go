@@ -62,7 +62,7 @@ type Page struct {
 	Again     string // for "error" of a hand-off: where signing in leads that is begun anew, a safe path on this origin; empty: nowhere
 	Cause     string // for "loop": "cookie", "domain", "clock" or "store"
 	Here      string // for "loop": the host that was asked for
-	RequestID string // for "error": by which the request is found in logs
+	RequestID string // of what is refused: by which the request is found in logs
 	Email     string // as it was entered into a form that is shown once more
 	Sent      bool   // whether a mail to Email was asked for by a form, and is on its way if there is an account
 
