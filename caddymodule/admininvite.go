@@ -81,12 +81,14 @@ func (backups) Invite(ctx context.Context, from command.Configuration, q command
 // baseOf is gateway.Realm.Base of sites that do not run.
 func baseOf(sites []Handler, origin string) (string, error) {
 	var bases, origins []string
+	origin = gateway.CanonicalOrigin(origin)
 	for _, s := range sites {
 		if s.Origin == "" || s.SignInAt != "" {
 			continue
 		}
-		origins = append(origins, s.Origin)
-		if base := s.Origin + s.mount(); (origin == "" || s.Origin == origin) && !slices.Contains(bases, base) {
+		at := gateway.CanonicalOrigin(s.Origin)
+		origins = append(origins, at)
+		if base := at + s.mount(); (origin == "" || at == origin) && !slices.Contains(bases, base) {
 			bases = append(bases, base)
 		}
 	}

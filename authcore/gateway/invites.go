@@ -141,6 +141,7 @@ var ErrWhichSite = errors.New("name the site with its origin")
 // of the only one where that is empty. It answers ErrWhichSite.
 func (r *Realm) Base(origin string) (string, error) {
 	var bases, origins []string
+	origin = CanonicalOrigin(origin)
 	for _, g := range r.State.gateways(r) {
 		if g.away() {
 			continue // it has no page that a link could lead to

@@ -167,8 +167,10 @@ func TestCreateInvite(t *testing.T) {
 	if _, err := h.realm.Base(""); !errors.Is(err, ErrWhichSite) || !strings.Contains(err.Error(), home) {
 		t.Error(err)
 	}
-	if base, err := h.realm.Base("https://other.example.com"); err != nil || base != "https://other.example.com/door" {
-		t.Error(base, err)
+	for _, typed := range []string{"https://other.example.com", "https://Other.Example.com/", "https://other.example.com:443", "HTTPS://other.example.com"} {
+		if base, err := h.realm.Base(typed); err != nil || base != "https://other.example.com/door" {
+			t.Error(typed, base, err)
+		}
 	}
 }
 
