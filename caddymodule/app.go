@@ -196,6 +196,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	config.State = state.(*gateway.State)
+	over := counted.ops.states.use(config.State)
+	a.release = append(a.release, func() error { over(); return nil })
 	config.ClientIP = clientIP
 	config.RequestURI = requestURI
 	config.RequestID = requestID
@@ -205,7 +207,6 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if config.Observer, err = a.provisionAudit(); err != nil {
 		return err
 	}
-	counted.ops.state.Store(config.State)
 	config.Logger = a.logger
 	if a.realm, err = gateway.NewRealm(config); err != nil {
 		return err

@@ -2,7 +2,7 @@ package caddymodule
 
 import (
 	"runtime"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,7 +18,7 @@ type opsMetrics struct {
 	signing prometheus.Gauge
 	ended   *prometheus.CounterVec
 	limited *prometheus.CounterVec
-	state   *atomic.Pointer[gateway.State] // nil inside: none is in use
+	states  *states
 	streams prometheus.GaugeFunc
 	build   prometheus.Gauge
 }
@@ -49,7 +49,7 @@ func newOpsMetrics() opsMetrics {
 			Name: "caddy_authgate_rate_limited_total",
 			Help: "Requests refused since their client sent too many, by limit: sign-in or mail.",
 		}, []string{"limit"}),
-		state: new(atomic.Pointer[gateway.State]),
+		states: new(states),
 		build: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name:        "caddy_authgate_build_info",
 			Help:        "Always 1; the labels tell what runs.",
@@ -60,12 +60,7 @@ func newOpsMetrics() opsMetrics {
 	m.streams = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "caddy_authgate_streams",
 		Help: "Requests of signed-in users that go on: websockets, events, downloads, uploads.",
-	}, func() float64 {
-		if state := m.state.Load(); state != nil {
-			return float64(state.Streams())
-		}
-		return 0
-	})
+	}, func() float64 { return float64(m.states.streams()) })
 	for _, reason := range gateway.StreamReasons() {
 		m.ended.WithLabelValues(reason)
 	}
@@ -77,6 +72,39 @@ func newOpsMetrics() opsMetrics {
 
 func (m opsMetrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.up, m.offset, m.keys, m.signing, m.ended, m.limited, m.streams, m.build}
+}
+
+// states are those of all configurations that are in use, by how many use them: a reload may be refused, and what an earlier
+// configuration let through goes on.
+type states struct {
+	mu sync.Mutex
+	of map[*gateway.State]int
+}
+
+// use counts one more configuration with a state until the answer is called.
+func (s *states) use(state *gateway.State) (over func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of == nil {
+		s.of = make(map[*gateway.State]int)
+	}
+	s.of[state]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.of[state]--; s.of[state] == 0 {
+			delete(s.of, state)
+		}
+	}
+}
+
+func (s *states) streams() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for state := range s.of {
+		n += state.Streams()
+	}
+	return n
 }
 
 // StreamEnded implements gateway.Traffic.
