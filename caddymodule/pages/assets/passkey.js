@@ -1,8 +1,8 @@
 // Sign-in with a passkey, and accounts that begin with one.
 
 import { common, complain } from './attempts.js';
-import { Refusal, call } from './page.js';
-import { ask, forget, inWords, patiently, register, signal, supported } from './webauthn.js';
+import { Refusal } from './page.js';
+import { forget, inWords, patiently, register, supported } from './webauthn.js';
 
 export function mount(section, page) {
 	const form = section.querySelector('form');
@@ -16,7 +16,7 @@ export function mount(section, page) {
 	const { username } = form.elements;
 
 	// The suggestions of a field are those of a call that waits. It must be over before another one begins.
-	const suggestions = document.querySelector('[autocomplete~=webauthn]') && suggest(async (begun, credential) => {
+	const suggestions = page.suggest?.(async (begun, credential) => {
 		const attempt = page.begin(signIn);
 		await attemptTo(attempt, () => answer(attempt, begun, credential));
 		return attempt.over;
@@ -73,44 +73,6 @@ export function mount(section, page) {
 			}
 		}
 	}
-}
-
-// suggest has the browser suggest its passkeys in the field for the username or the address (autofill). Such a call may wait for hours,
-// but a challenge does not: it is renewed after three quarters of its life, unless nobody looks, and then when somebody
-// looks again. chosen is given what came, and answers whether it was of no use.
-function suggest(chosen) {
-	let waiting = null;
-	const stop = () => {
-		clearTimeout(waiting?.timer);
-		waiting?.abort.abort();
-		waiting = null;
-	};
-	const start = async () => {
-		if (!(await PublicKeyCredential.isConditionalMediationAvailable?.())) return;
-		stop();
-		const mine = (waiting = { abort: new AbortController(), began: Date.now(), until: Date.now() + 30_000 });
-		try {
-			const begun = await call('POST', 'authentication/request', {});
-			if (waiting !== mine) return;
-			const options = begun.requestOptions.publicKey;
-			mine.until = mine.began + options.timeout * 0.75;
-			mine.timer = setTimeout(renew, options.timeout * 0.75);
-			const credential = await ask('get', options, { mediation: 'conditional', signal: mine.abort.signal });
-			if (waiting !== mine) return;
-			if (!(await chosen(begun, credential))) return;
-		} catch (error) {
-			// The gateway cannot say what to suggest, or somebody waits no more; the button is there in any case.
-			if (error instanceof Refusal || error.name === 'AbortError') return;
-		}
-		// Not in a circle, where the browser refuses at once.
-		if (waiting === mine && Date.now() - mine.began > 1000) start();
-	};
-	const renew = () => {
-		if (waiting && !document.hidden && Date.now() >= waiting.until - 1000) start();
-	};
-	document.addEventListener('visibilitychange', renew);
-	start();
-	return { start, stop };
 }
 
 const ofUsername = {

@@ -10,6 +10,8 @@ const page = attempts(document.querySelector('main'), data.user
 	? { prefix: 'step-up/', ending: {}, done: () => leave(data.returnTo) }
 	: { carry: invited(), ending: { session: 'cookie', return_to: data.returnTo }, done: (answer) => leave(answer.return_to) });
 
+if (document.querySelector('[autocomplete~=webauthn]')) page.suggest = (await import('./suggestions.js')).suggest;
+
 goOn();
 
 for (const button of document.querySelectorAll('[data-sign-out]')) {
