@@ -84,6 +84,27 @@ test('wallets of Solana stand beside those of Ethereum, whenever they come, and 
 	});
 });
 
+test('a wallet that comes after another one has gone is offered', async () => {
+	await visit([solana()], [], async (page) => {
+		await signInPage(page);
+		await choice(page, 'Sun · Solana').waitFor();
+		await page.evaluate(() => {
+			const like = (name) => ({ version: '1.0.0', name, icon: '', chains: ['solana:mainnet'], accounts: [], features: { 'solana:signIn': { version: '1.0.0', signIn() {} } } });
+			const comes = (wallet) => {
+				let goes;
+				window.dispatchEvent(new CustomEvent('wallet-standard:register-wallet', { detail: ({ register }) => { goes = register(wallet); } }));
+				return goes;
+			};
+			const goes = comes(like('Moon'));
+			comes(like('Mars'));
+			goes();
+			comes(like('Venus'));
+		});
+		await choice(page, 'Venus · Solana').waitFor();
+		assert.deepEqual(await page.getByRole('listitem').allTextContents(), ['Sun · Solana', 'Mars · Solana', 'Venus · Solana']);
+	});
+});
+
 test('a wallet that knows solana:signIn is asked once', async () => {
 	const sun = solana();
 	await visit([sun], [], async (page) => {

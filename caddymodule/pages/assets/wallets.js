@@ -13,6 +13,7 @@ export function find(changed, withSolana = false) {
 	const announced = new Map();
 	const standard = new Map();
 	let injected = null;
+	let count = 0; // of those in standard, with such as are gone
 
 	const report = () => changed([...(announced.size || !injected ? announced.values() : [injected]), ...standard.values()]);
 
@@ -33,7 +34,7 @@ export function find(changed, withSolana = false) {
 	const add = (wallet) => {
 		if (!signsForSolana(wallet) || standard.has(wallet) || standard.size >= most) return;
 		const name = plain(wallet.name);
-		standard.set(wallet, { id: `solana ${standard.size}`, name: name && `${name} · Solana`, icon: image(wallet.icon), solana: wallet });
+		standard.set(wallet, { id: `solana ${count++}`, name: name && `${name} · Solana`, icon: image(wallet.icon), solana: wallet });
 		report();
 	};
 	if (withSolana) {
