@@ -28,8 +28,10 @@ func (v *view) Lists() bool { return v.Name != "admin-user" }
 // DrawsLinks reports whether links that the page shows once come with a QR code.
 func (v *view) DrawsLinks() bool { return v.Name == "admin-invitations" }
 
-// neverOfAdministration are texts of scripts about adding what one signs in with, and signing out, which nobody does there.
+// neverOfAdministration are texts of scripts about adding and removing what oneself signs in with, and signing out, which nobody
+// does there.
 var neverOfAdministration = []string{
 	"passkeyCreating", "passkeyExists", "passkeyUnsuitable", "credentialInUse", "chooseWallet", "emailMissing", "emailInvalid", "passwordTooShort",
 	"passwordTooLong", "passwordCommon", "passwordSite", "inviteGone", "inviteExpired", "signOutFailed", "signingOut", "emailRequired", "nameRefused",
+	"lastOne", "gone",
 }

@@ -497,7 +497,7 @@ func everyPageIn(t *testing.T, tag string) map[string]string {
 	for name, p := range map[string]gateway.Page{
 		"sign-in":          {Name: "sign-in", ReturnTo: "/x", Registration: true},
 		"step-up":          {Name: "sign-in", Identity: id},
-		"account":          {Name: "account", Identity: id},
+		"account":          {Name: "account", Identity: id, ReturnTo: "/x"},
 		"account-profile":  {Name: "account-profile", Identity: id},
 		"account-sessions": {Name: "account-sessions", Identity: id},
 		"account-tokens":   {Name: "account-tokens", Identity: id},
@@ -552,10 +552,10 @@ func TestScriptTexts(t *testing.T) {
 		"email":            {"mailed-link.js", "mailed.js"},
 
 		"admin":             {"admin.js", "admin-users.js"},
-		"admin-user":        append([]string{"admin.js", "admin-user.js", "admin-really.js", "confirm.js"}, methods...),
-		"admin-invitations": append([]string{"admin.js", "admin-invitations.js", "admin-really.js", "confirm.js"}, methods...),
+		"admin-user":        append([]string{"admin.js", "admin-user.js", "admin-really.js", "confirm.js", "device.js"}, methods...),
+		"admin-invitations": append([]string{"admin.js", "admin-invitations.js", "admin-really.js", "admin-who.js", "confirm.js"}, methods...),
 		"admin-access":      {"admin.js", "admin-access.js"},
-		"admin-log":         {"admin.js", "admin-log.js", "admin-events.js"},
+		"admin-log":         {"admin.js", "admin-log.js", "admin-events.js", "admin-who.js"},
 	} {
 		var code string
 		modules = append(modules, "page.js", "attempts.js")

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { privateKeyToAccount } from 'viem/accounts';
 import { wallet } from './browser.mjs';
-import { at, button, dialog, focused, look, says } from './people.mjs';
+import { answer, at, button, dialog, focused, look, says } from './people.mjs';
 import { stage } from './stage.mjs';
 
 const account = (n) => privateKeyToAccount(`0x${String(n).padStart(64, '0')}`);
@@ -126,12 +126,122 @@ test('all that is done to a user', async () => {
 	});
 });
 
+test('a role that was refused stays typed, and one that is granted goes', async () => {
+	await visit(asBoss, async (page) => {
+		await administer(page, `admin/user?id=${people[7].id}`);
+		const role = page.getByLabel('Another role');
+		await page.getByRole('button', { name: 'Grant', disabled: false }).waitFor();
+		await role.fill('no role');
+		await button(page, 'Grant').click();
+		await says(page, 'A role is 1 to 64 letters');
+		assert.equal(await role.inputValue(), 'no role');
+		await role.fill('author');
+		await button(page, 'Grant').click();
+		await button(page, 'Revoke author').waitFor();
+		await says(page, 'The role is granted');
+		assert.equal(await role.inputValue(), '');
+	});
+});
+
+test('whose session ended meanwhile comes back to the user they were looking at', async () => {
+	await visit(asBoss, async (page) => {
+		await administer(page, `admin/user?id=${people[7].id}`);
+		await button(page, 'Disable').waitFor();
+		await page.context().clearCookies();
+		await button(page, 'Disable').click();
+		await button(page, 'Yes, do it').click();
+		await page.waitForURL('**/auth/sign-in?*');
+		assert.equal(new URL(page.url()).searchParams.get('return_to'), `/auth/admin/user?id=${people[7].id}`);
+	});
+});
+
+// A dialog tells that it was closed some time later; who is quick has opened it anew by then.
+test('a question that was called off and asked anew at once is answered', async () => {
+	await visit(asBoss, async (page) => {
+		await administer(page, `admin/user?id=${people[10].id}`);
+		await button(page, 'Disable').waitFor();
+		await page.evaluate(() => {
+			document.querySelector('[data-disable]').click();
+			document.querySelector('[data-really] [autofocus]').click();
+			document.querySelector('[data-disable]').click();
+		});
+		await button(page, 'Yes, do it').click();
+		await says(page, 'The user is disabled.');
+	});
+});
+
+test('the way to the administration is near the top of an administrator\'s account, and of no other', async () => {
+	await visit({ ...asBoss, wallets: [boss, people[11]] }, async (page) => {
+		await administer(page, 'account');
+		await page.getByRole('navigation').getByRole('link', { name: 'Administration' }).click();
+		await at(page, '/auth/admin');
+		await page.context().clearCookies();
+		await open(page, 'sign-in');
+		await enter(page, people[11]);
+		await open(page, 'account');
+		await page.getByRole('navigation').getByRole('link', { name: 'Access tokens' }).waitFor();
+		assert.equal(await page.getByRole('link', { name: 'Administration' }).count(), 0);
+	});
+});
+
+test('the sessions of a user are told by browser and system', async () => {
+	const agent = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36';
+	await visit({ wallets: [people[12]], userAgent: agent }, async (page) => {
+		await open(page, 'sign-in');
+		await page.context().clearCookies();
+		await enter(page, people[12]);
+	});
+	await visit(asBoss, async (page) => {
+		await administer(page, `admin/user?id=${people[12].id}`);
+		const name = page.locator('[data-sessions]').getByText('Chrome on Linux', { exact: true });
+		await name.waitFor();
+		assert.equal(await name.getAttribute('title'), agent);
+		await button(page, 'End the session Chrome on Linux').click();
+		await says(page, 'The session is ended.');
+	});
+});
+
+// A break in the middle of "Administrator" makes two words of none.
+test('tables break no word that has room, and no page is wider than its window', async () => {
+	await visit(asBoss, async (page) => {
+		await administer(page);
+		assert.equal(await page.evaluate(async () => (await fetch('/auth/admin/invites', {
+			method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ roles: ['admin', 'accounting'], uses: 3, note: 'Administrators of the department' }),
+		})).status), 200);
+	});
+	for (const width of [1280, 800, 390]) {
+		await visit({ ...asBoss, viewport: { width, height: 800 } }, async (page) => {
+			for (const [path, ready] of [['admin', 'Users shown'], ['admin/log', 'Events shown'], ['admin/invitations', '']]) {
+				await administer(page, path);
+				await (ready ? says(page, ready) : page.locator('tbody td').first().waitFor());
+				await page.waitForLoadState('networkidle');
+				assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${path} at ${width} px is too wide`);
+				assert.deepEqual(await page.evaluate(() => {
+					const broken = [];
+					const texts = document.createTreeWalker(document.querySelector('table'), NodeFilter.SHOW_TEXT);
+					while (texts.nextNode()) {
+						for (const { 0: word, index } of texts.currentNode.data.matchAll(/[\p{L}]{2,13}(?![^\s,.])/gu)) {
+							const before = texts.currentNode.data[index - 1] ?? ' ';
+							if (!/\s/.test(before)) continue; // the end of an address, say
+							const range = document.createRange();
+							range.setStart(texts.currentNode, index);
+							range.setEnd(texts.currentNode, index + word.length);
+							if (range.getClientRects().length > 1) broken.push(word);
+						}
+					}
+					return broken;
+				}), [], `${path} at ${width} px`);
+			}
+		});
+	}
+});
+
 // The program of a browser is what its user says it is.
 test('sessions are ended, also such as another administrator ended meanwhile', async () => {
 	const { id } = people[6];
 	await visit(asBoss, async (page) => {
 		await administer(page, `admin/user?id=${id}`);
-		await page.getByText(evil).first().waitFor();
+		await page.getByTitle(evil).waitFor();
 		await page.evaluate(async (user) => {
 			const { user: { sessions } } = await (await fetch(`/auth/admin/users/${user}`)).json();
 			await fetch(`/auth/admin/users/${user}/sessions/${sessions[0].id}`, { method: 'DELETE' });
@@ -205,10 +315,32 @@ test('an invite is made, shown once with its QR code, listed, and revoked', asyn
 		assert.ok(await page.getByAltText('QR code of the link').evaluate(async (image) => { await image.decode(); return image.naturalWidth > 0; }));
 		await page.getByRole('cell', { name: evil, exact: true }).waitFor();
 		await page.getByText('0 of 3').waitFor();
+		await page.getByRole('row').filter({ hasText: '0 of 3' }).getByRole('link', { name: boss.account.address }).waitFor();
 		await page.getByRole('button', { name: /^Revoke the invite/ }).click();
 		await button(page, 'Yes, do it').click();
 		await says(page, 'The invite is revoked.');
 		assert.equal(await page.getByText('/auth/invite#').count(), 0);
+	});
+});
+
+test('an invite for nobody is refused at the field, before anything is asked', async () => {
+	await visit(asBoss, async (page) => {
+		await administer(page, 'admin/invitations');
+		const uses = page.getByLabel('For how many people');
+		await page.getByRole('button', { name: 'Make the invite', disabled: false }).waitFor();
+		await answer(page, 'admin/invites', 401, 'step_up_required');
+		const asked = page.asked.length;
+		for (const wrong of ['0', '10001', '1.5', '']) {
+			await uses.fill(wrong);
+			await button(page, 'Make the invite').click();
+			await page.locator('#uses-problem', { hasText: 'for 1 to 10000 people' }).waitFor();
+			assert.equal(await uses.getAttribute('aria-invalid'), 'true');
+			assert.ok(await uses.evaluate((el) => el === document.activeElement), wrong);
+		}
+		assert.equal(page.asked.length, asked);
+		assert.equal(await dialog(page).count(), 0);
+		await uses.fill('2');
+		await page.locator('#uses-problem').waitFor({ state: 'hidden' });
 	});
 });
 

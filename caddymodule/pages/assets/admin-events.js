@@ -1,26 +1,12 @@
 // Events in words.
 
-import { $, listing, make, named, row, small, toUser, when } from './admin.js';
+import { $, listing, make, named, row, small, when } from './admin.js';
+import { who } from './admin-who.js';
 import { call, data, say } from './page.js';
 
 // kinds are the events that there are words for.
 export const kinds = Object.keys(data.text).filter((key) => key.startsWith('event_')).map((key) => key.slice(6));
 const methods = ['passkey', 'wallet', 'password', 'key'];
-
-// Events tell ids. The names are asked for afterwards, each once.
-const names = new Map();
-const nameOf = (id) => names.get(id) ?? names.set(id, call('GET', `admin/users?limit=1&search=${encodeURIComponent(id)}`)
-	.then(({ users }) => users.find((user) => user.id === id), () => null)).get(id);
-
-function who(id) {
-	if (!id) return '';
-	if (id === 'operator') return say('operator');
-	const link = toUser(id, id.slice(0, 8));
-	nameOf(id).then((user) => {
-		if (user) link.firstChild.textContent = user.name || user.username;
-	});
-	return link;
-}
 
 // events fills the table of events from a route, and answers what does so anew.
 export function events(route, asked, told) {

@@ -1,7 +1,9 @@
 // Invites: made, shown once, listed, revoked.
 
-import { $, make, named, refused, row, submits, tags, toUser, when } from './admin.js';
+import { $, make, named, refused, row, submits, tags, when } from './admin.js';
 import { conceal, really, reveal } from './admin-really.js';
+import { who } from './admin-who.js';
+import { complain } from './attempts.js';
 import { change } from './confirm.js';
 import { call, say, tell } from './page.js';
 
@@ -29,20 +31,32 @@ async function show() {
 		}
 		return row(
 			table, roles.length ? tags(roles) : say('noRole'), note && named(note), say('usedOf', { used, uses }), [when(expires), !live && make('small', { className: 'off', textContent: say('over') })],
-			by === 'operator' ? say('operator') : toUser(by, by.slice(0, 8)), revoke,
+			who(by), revoke,
 		);
 	}));
 	table.hidden = !invites.length;
 }
 
-submits(form, ({ uses, expires, note = '' }) => change(button, async () => {
+const fields = form.elements;
+fields.uses.addEventListener('input', () => complain(fields.uses));
+submits(form, ({ uses, expires, note = '' }) => {
+	// Here, and not by the gateway: that would have one confirm first, only to be refused.
+	complain(fields.uses, fields.uses.validity.valid ? '' : say('invalidInvite'));
+	if (!fields.uses.validity.valid) {
+		tell();
+		return fields.uses.focus();
+	}
+	change(button, () => invite(uses, expires, note), told);
+});
+
+async function invite(uses, expires, note) {
 	const roles = [...form.querySelectorAll('[name=role]:checked')].map(({ value }) => value);
-	const { invite, link, qr } = await call('POST', 'admin/invites', { roles, uses: Number(uses) || 0, expires_in: expires * 86400, note });
+	const { invite: made, link, qr } = await call('POST', 'admin/invites', { roles, uses: Number(uses), expires_in: expires * 86400, note });
 	form.reset();
 	await show();
 	tell(say('created'), 'good');
-	reveal({ link, qr, expires: invite.expires });
-}, told));
+	reveal({ link, qr, expires: made.expires });
+}
 
 try {
 	const { roles } = await call('GET', 'admin/roles');

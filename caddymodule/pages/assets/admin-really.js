@@ -1,15 +1,14 @@
 // Questions before what cannot be taken back, and links that are shown once.
 
 import { $, when } from './admin.js';
+import { ask } from './ask.js';
 import { say, tell } from './page.js';
 
-// really asks, and answers whether it was meant. The focus goes back to where it was.
+// really asks, and answers whether it was meant.
 export function really(means, dialog = $('[data-really]')) {
 	const text = dialog.querySelector('[data-means]');
 	if (text) text.textContent = means;
-	dialog.returnValue = '';
-	dialog.showModal();
-	return new Promise((resolve) => dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true }));
+	return ask(dialog);
 }
 
 const section = $('[data-link]');

@@ -4,6 +4,7 @@ import { $, make, named, refused, small, submits, suggest, when } from './admin.
 import { conceal, really, reveal } from './admin-really.js';
 import { complain } from './attempts.js';
 import { change } from './confirm.js';
+import { device } from './device.js';
 import { call, data, say, tell } from './page.js';
 
 const id = new URLSearchParams(location.search).get('id') ?? '';
@@ -32,6 +33,7 @@ const told = (error) => {
 // act has the gateway change something and shows what became of it.
 const act = (origin, method, rest, done, body, back = $('h1')) => change(origin, async () => {
 	const answer = await call(method, route + rest, body);
+	if (back.value) back.value = ''; // a field of what is done now
 	await show();
 	tell(say(answer?.warning ? 'grantedUnknown' : done, body), answer?.warning ? '' : 'good');
 	if (answer?.link) reveal(answer);
@@ -87,8 +89,8 @@ async function show() {
 		}));
 	}));
 	fill('[data-sessions]', user.sessions.map((s) => {
-		const title = s.user_agent || s.client_ip || s.id;
-		return item(strong(s.client_ip || s.id), [s.user_agent, date('lastUsed', s.last_seen), s.current && say('thisOne')], deed('end', 'endWhat', title, (button) => act(button, 'DELETE', `/sessions/${s.id}`, 'ended', undefined, $('#sessions-label'))));
+		const title = device(s.user_agent);
+		return item(Object.assign(strong(title), { title: s.user_agent }), [s.client_ip, date('lastUsed', s.last_seen), s.current && say('thisOne')], deed('end', 'endWhat', title, (button) => act(button, 'DELETE', `/sessions/${s.id}`, 'ended', undefined, $('#sessions-label'))));
 	}));
 	fill('[data-tokens]', user.tokens.map(({ id: token, name: title, created, expires, last_used: used, roles, paths = [] }) => item(strong(title), [
 		roles ? say(roles.length ? 'ofRoles' : 'noRoles', { roles: roles.join(', ') }) : say('allRoles'),
@@ -114,7 +116,7 @@ on('[data-recover]', (button) => {
 on('[data-end-all]', async (button) => (await really(say('endAllMeans'))) && act(button, 'DELETE', '/sessions', 'endedAll', undefined, $('#sessions-label')));
 submits($('[data-grant]'), ({ role }) => {
 	const input = $('#role');
-	if (role) act(input, 'POST', '/roles', 'roleGiven', { role }, input).then(() => (input.value = ''));
+	if (role) act(input, 'POST', '/roles', 'roleGiven', { role }, input);
 	else input.focus();
 });
 

@@ -1,5 +1,6 @@
 // What one signs in with: listed, named, added, removed.
 
+import { ask } from './ask.js';
 import { attempts } from './attempts.js';
 import { change, own, prove } from './confirm.js';
 import { call, data, locales, say, store, stored, tell } from './page.js';
@@ -102,17 +103,11 @@ function anew(word) {
 }
 
 const dialog = document.querySelector('[data-removal]');
-let answered = () => {};
-// A dialog tells that it was closed some time later; by then its user may have opened it anew, to be asked again.
-dialog.addEventListener('close', () => dialog.open || answered(dialog.returnValue === 'remove'));
 
 function really(name) {
-	answered(false);
 	dialog.querySelector('h2').textContent = say('removeReally', { name });
 	dialog.querySelector('[data-means]').textContent = say('removeMeans');
-	dialog.returnValue = '';
-	dialog.showModal();
-	return new Promise((resolve) => (answered = resolve));
+	return ask(dialog);
 }
 
 const adder = section.querySelector('[data-add-passkey]');

@@ -101,7 +101,7 @@ export async function signOut(button, event) {
 
 // ended goes to the sign-in page where the session has ended meanwhile; that tells of it, and leads back here.
 export function ended() {
-	location.replace(`${data.mount}/sign-in?return_to=${encodeURIComponent(location.pathname)}#signed-out`);
+	location.replace(`${data.mount}/sign-in?return_to=${encodeURIComponent(location.pathname + location.search)}#signed-out`);
 }
 
 // home answers a place on this origin: the one given, else the start page. The gateway has made it safe before; this is

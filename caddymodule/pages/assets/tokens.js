@@ -1,5 +1,6 @@
 // Personal access tokens: made, shown once, listed and deleted.
 
+import { ask } from './ask.js';
 import { attempts, complain } from './attempts.js';
 import { change } from './confirm.js';
 import { call, locales, say, tell } from './page.js';
@@ -60,15 +61,10 @@ function item({ id, name, created, expires, last_used: used, roles, paths }) {
 }
 
 const dialog = document.querySelector('[data-removal]');
-let answered = () => {};
-dialog.addEventListener('close', () => dialog.open || answered(dialog.returnValue === 'delete'));
 
 function really(name) {
-	answered(false);
 	dialog.querySelector('h2').textContent = say('deleteReally', { name });
-	dialog.returnValue = '';
-	dialog.showModal();
-	return new Promise((resolve) => (answered = resolve));
+	return ask(dialog);
 }
 
 // What the form says; all roles means those that come later, too.
