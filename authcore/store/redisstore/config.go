@@ -182,6 +182,16 @@ func parseURL(raw, port string) (target, error) {
 	return t, nil
 }
 
+// ValidateFiles reports what is wrong with the options, and with the files that they name.
+func (c Config) ValidateFiles() error {
+	t, err := c.target()
+	if err != nil {
+		return err
+	}
+	_, err = c.tlsConfig(t)
+	return err
+}
+
 // tlsConfig answers how servers prove who they are; nil without TLS. There is no way to leave out the proof.
 func (c Config) tlsConfig(t target) (*tls.Config, error) {
 	if !t.tls {
