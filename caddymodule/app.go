@@ -17,10 +17,13 @@ import (
 	"github.com/caddy-authgate/authgate/authcore/gateway"
 	"github.com/caddy-authgate/authgate/authcore/keysign"
 	"github.com/caddy-authgate/authgate/authcore/mail"
+	"github.com/caddy-authgate/authgate/caddymodule/pages"
 )
 
 // App is what all sites share: who has an account, which sign-ins are open, how one signs in.
 type App struct {
+	// Where the global option is written, "Caddyfile:2", for errors.
+	Source string `json:"source,omitempty"`
 	// Where accounts, sessions and keys are kept. Default: sqlite.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=authgate.stores inline_key=backend"`
 	// Where unanswered challenges and counted attempts are kept. Default: memory.
@@ -54,6 +57,7 @@ type App struct {
 	challenges          *opening[OpenChallengeStore]
 	noticesByChallenges bool // see NoticeCarrier
 	realm               *gateway.Realm
+	pages               *pages.Pages // of sites without a brand of their own
 	visits              *visits
 	release             []func() error
 	worker              *mail.Worker // nil: no mail is sent
@@ -70,6 +74,8 @@ type App struct {
 
 // Grant gives a role to people by their wallets and confirmed e-mail addresses.
 type Grant struct {
+	// Where the grant was written, "Caddyfile:12", for warnings.
+	Source string `json:"source,omitempty"`
 	// The role.
 	Role string `json:"role"`
 	// Wallet addresses, keys and e-mail addresses; or what a wallet must have on a chain, word by word: "nft" or "token",
@@ -167,7 +173,9 @@ type poolKey struct{ kind, name string }
 // Provision makes the realm. A first start, and "caddy validate", open no store here. A reload does, and is refused where
 // that fails, so that the running configuration stays: here and not in Start, since by then the servers of the refused
 // configuration may answer requests already.
-func (a *App) Provision(ctx caddy.Context) error {
+func (a *App) Provision(ctx caddy.Context) error { return at(a.Source, a.provision(ctx)) }
+
+func (a *App) provision(ctx caddy.Context) error {
 	a.ctx, a.logger, a.visits = ctx, ctx.Slogger(), newVisits()
 	if err := counted.register(ctx.GetMetricsRegistry()); err != nil {
 		return err
@@ -185,6 +193,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 
 	config, err := a.realmConfig()
 	if err != nil {
+		return err
+	}
+	if a.pages, err = a.Brand.pages(); err != nil {
 		return err
 	}
 	if err := a.addContracts(config.Wallet); err != nil {
@@ -211,6 +222,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.realm, err = gateway.NewRealm(config); err != nil {
 		return err
 	}
+	a.warnUnheld()
 	if reload := caddy.ActiveContext().Context != nil; reload {
 		if err := a.ready(); err != nil {
 			return fmt.Errorf("a store of the new configuration cannot be used: %w", err)

@@ -122,6 +122,7 @@ func parseApp(d *caddyfile.Dispenser, before any) (any, error) {
 // loaded.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
+	a.Source = position(d)
 	if args := d.RemainingArgs(); len(args) > 0 {
 		return d.Errf("unexpected %q: the global option authgate takes a block only", args[0])
 	}

@@ -18,7 +18,7 @@ func (a *App) parseGrant(d *caddyfile.Dispenser, args []string) error {
 		a.chainGrants = append(a.chainGrants, chainGrantAt{len(a.Grants), here(d)})
 		a.unasked = append(a.unasked, holding.Chain)
 	}
-	a.Grants = append(a.Grants, Grant{Role: args[0], To: args[1:]})
+	a.Grants = append(a.Grants, Grant{Source: position(d), Role: args[0], To: args[1:]})
 	return nil
 }
 

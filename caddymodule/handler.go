@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -21,6 +20,8 @@ import (
 // It sets the placeholders {http.auth.user.id} (the username, which access logs show as user_id) and
 // {http.auth.user.subject}, .username, .name, .email, .roles, .wallet and .methods, all empty for who is signed out.
 type Handler struct {
+	// Where it is written, "Caddyfile:12", for errors.
+	Source string `json:"source,omitempty"`
 	// Scheme, host and port of the site as browsers show them. Required; never taken from a request.
 	Origin string `json:"origin,omitempty"`
 	// Where the gateway's own routes are. Default: /auth.
@@ -72,17 +73,31 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	return at(h.Source, h.provision(ctx, app.(*App)))
+}
+
+// at puts before an error where that stands which it is about, where that is known.
+func at(source string, err error) error {
+	if err == nil || source == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", source, err)
+}
+
+func (h *Handler) provision(ctx caddy.Context, app *App) error {
 	site, err := h.site()
 	if err != nil {
 		return err
 	}
 	h.logger = ctx.Slogger()
-	brand := cmp.Or(h.Brand, app.(*App).Brand)
-	if site.Pages, err = brand.pages(); err != nil {
-		return err
+	site.Pages = app.pages
+	if h.Brand != nil {
+		if site.Pages, err = h.Brand.pages(); err != nil {
+			return err
+		}
 	}
 	site.Identified, site.Owner = identified, h
-	if err := app.(*App).checkMethods(h.Methods); err != nil {
+	if err := app.checkMethods(h.Methods); err != nil {
 		return fmt.Errorf("methods: %w", err)
 	}
 	if err := h.checkHome(ctx); err != nil {
@@ -91,8 +106,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.checkChain(ctx.Modules()); err != nil {
 		return err
 	}
-	h.visits = app.(*App).visits
-	h.gateway, err = gateway.New(app.(*App).realm, site)
+	h.visits = app.visits
+	h.warnUnheld(app)
+	h.gateway, err = gateway.New(app.realm, site)
 	return err
 }
 

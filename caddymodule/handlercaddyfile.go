@@ -85,7 +85,7 @@ func (p *handlerParser) parse(d *caddyfile.Dispenser) (err error) {
 		return d.WrapErr(err)
 	}
 	directive := here(d)
-	p.originAt = directive
+	p.originAt, p.handler.Source = directive, position(d)
 	if err := parseBlock(d, "authgate", p.options()); err != nil {
 		return err
 	}

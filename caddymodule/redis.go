@@ -118,7 +118,7 @@ func (s *RedisChallengeStore) written() redisstore.Config {
 	return c
 }
 
-// Provision replaces the placeholders. It connects to nothing.
+// Provision replaces the placeholders and looks for the file of certificates. It connects to nothing.
 func (s *RedisChallengeStore) Provision(caddy.Context) error {
 	if s.Sentinel != nil && s.Sentinel.Master == "" {
 		return errors.New("sentinel: the name of the master is missing")
@@ -147,14 +147,17 @@ func (s *RedisChallengeStore) Provision(caddy.Context) error {
 			return fmt.Errorf("%s: %w", field.name, err)
 		}
 	}
-	if err := c.Validate(); err != nil {
-		return err
-	}
 	if c.CAFile != "" {
 		var err error
 		if c.CAFile, err = filepath.Abs(c.CAFile); err != nil {
 			return err
 		}
+	}
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if err := c.ValidateFiles(); err != nil {
+		return err
 	}
 	s.config = c
 	// A store that is open goes on with the password that it was opened with. So another password makes it another store,

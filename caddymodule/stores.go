@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -133,10 +135,35 @@ func (*SQLChallengeStore) OpenChallengeStore(_ context.Context, accounts OpenSto
 }
 
 // expand replaces the placeholders of what is known at provisioning, {env.*} and {file.*}. One that is unknown or empty
-// is an error: a secret that is missing must not become an empty one.
+// is an error that says what to do: a secret that is missing must not become an empty one.
 func expand(s string) (string, error) {
-	return caddy.NewReplacer().ReplaceOrErr(s, true, true)
+	replacer := caddy.NewReplacer()
+	expanded, err := replacer.ReplaceOrErr(s, true, true)
+	if err == nil {
+		return expanded, nil
+	}
+	for _, placeholder := range placeholders.FindAllString(s, -1) {
+		key := placeholder[1 : len(placeholder)-1]
+		if value, known := replacer.GetString(key); known && value != "" {
+			continue
+		}
+		if name, is := strings.CutPrefix(key, "env."); is {
+			return "", fmt.Errorf("%s is empty: the environment in which Caddy runs has no %s; set it, or write {file./<path>} where a file has the text", placeholder, name)
+		}
+		if name, is := strings.CutPrefix(key, "file."); is {
+			cause := "there is nothing in the file"
+			if _, err := os.ReadFile(name); err != nil {
+				cause = err.Error()
+			}
+			return "", fmt.Errorf("%s is empty: %s; write the text into that file, for the user who runs Caddy to read", placeholder, cause)
+		}
+		return "", fmt.Errorf("%s is not known here; write {env.<NAME>} or {file./<path>}", placeholder)
+	}
+	return "", err
 }
+
+// placeholders finds them in a text.
+var placeholders = regexp.MustCompile(`\{[^{}]+\}`)
 
 func noOptions(d *caddyfile.Dispenser, what string) error {
 	d.Next()

@@ -126,7 +126,7 @@ func TestConfiguration(t *testing.T) {
 		}},
 		{"another port without a gate", "app.example.com {\n\tauthgate\n\treverse_proxy :3000\n}\n:8080 {\n\treverse_proxy :3000\n}", []string{"error backend_ungated :6"}},
 
-		{"two gates", "app.example.com {\n\troute {\n\t\tauthgate\n\t\tauthgate\n\t\treverse_proxy :3000\n\t}\n}", []string{"error gate_twice"}},
+		{"two gates", "app.example.com {\n\troute {\n\t\tauthgate\n\t\tauthgate\n\t\treverse_proxy :3000\n\t}\n}", []string{"error gate_twice :4"}},
 		{"a gate that does not get its own pages", "app.example.com {\n\thandle /admin/* {\n\t\tauthgate\n\t\treverse_proxy :3000\n\t}\n}", []string{"error sign_in_unreachable :3"}},
 		{"pages of the gate that something else answers", "app.example.com {\n\thandle /auth/* {\n\t\treverse_proxy :3001\n\t}\n\thandle {\n\t\tauthgate\n\t\treverse_proxy :3000\n\t}\n}", []string{
 			"error sign_in_taken :6", "warning served_ungated :3",
@@ -220,9 +220,17 @@ func TestConfiguration(t *testing.T) {
 
 		{"a path that changes behind rules", "app.example.com {\n\tauthgate {\n\t\tdeny /internal/*\n\t}\n\thandle_path /app/* {\n\t\treverse_proxy :3000\n\t}\n}", []string{"note rewritten_behind"}},
 
-		{"roles that nobody has", "{\n\tauthgate {\n\t\tgrant editor a@example.com\n\t\tgrant idle b@example.com\n\t}\n}\napp.example.com {\n\tauthgate {\n\t\tallow role editor /e\n\t\tallow role ghost editor /g\n\t\tallow role ghost /h\n\t}\n\treverse_proxy :3000\n}", []string{
+		{"roles that nobody has", "{\n\tauthgate {\n\t\tgrant editor 0x52908400098527886E0F7030069857D2E4169EE7\n\t\tgrant idle 0x8617E340B3D01FA5F11F306F4090FD50E238070D\n\t}\n}\napp.example.com {\n\tauthgate {\n\t\tallow role editor /e\n\t\tallow role ghost editor /g\n\t\tallow role ghost /h\n\t}\n\treverse_proxy :3000\n}", []string{
 			"note role_not_granted :10", "note role_not_asked :4",
 		}},
+		// It is no error: an account may have its address, wallet or key from when that was on, and the role by it.
+		{"grants that nobody can come to have", "{\n\tauthgate {\n\t\twallet off\n\t\tgrant admin alice@example.com\n\t\tgrant admin 0x52908400098527886E0F7030069857D2E4169EE7\n\t\tgrant admin ed25519:8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c\n\t}\n}\napp.example.com {\n\tauthgate\n\treverse_proxy :3000\n}", []string{
+			"warning grant_unheld :4", "warning grant_unheld :5", "warning grant_unheld :6",
+		}},
+		{"rules for users whom nobody can become", "app.example.com {\n\tauthgate {\n\t\tallow user alice@example.com bob /x\n\t}\n\treverse_proxy :3000\n}", []string{
+			"warning user_unheld :3",
+		}},
+		{"grants and rules whose ways are on", "{\n\tauthgate {\n\t\tmail {\n\t\t\tfrom a@example.com\n\t\t\tsmtp localhost:25\n\t\t}\n\t\tkeys ed25519\n\t\tgrant admin alice@example.com ed25519:8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c\n\t}\n}\napp.example.com {\n\tauthgate {\n\t\tallow user alice@example.com /x\n\t}\n\treverse_proxy :3000\n}", nil},
 		{"passkeys of one host for sessions of several", `a.example.com {
 	authgate {
 		cookie_domain example.com
@@ -252,8 +260,15 @@ a.example.com, b.example.com {
 		{"an admin endpoint for everybody", "{\n\tadmin :2019\n}\napp.example.com {\n\tauthgate\n\treverse_proxy :3000\n}", []string{"error admin_open :2"}},
 		{"an admin endpoint on a socket", "{\n\tadmin unix//run/caddy.sock\n}\napp.example.com {\n\tauthgate\n\treverse_proxy :3000\n}", nil},
 		{"a proxy in front that is not trusted", "http://app.example.com {\n\tauthgate {\n\t\torigin https://app.example.com\n\t}\n\treverse_proxy :3000\n}", []string{"warning proxy_untrusted :2"}},
+		{"a proxy in front of another port", "http://:8080 {\n\tauthgate {\n\t\torigin https://app.example.com\n\t}\n\treverse_proxy :3000\n}", []string{"warning proxy_untrusted :2"}},
+		{"no proxy in front of another port", "https://:8443 {\n\ttls internal\n\tauthgate {\n\t\torigin https://app.example.com:8443\n\t}\n\treverse_proxy :3000\n}", nil},
+		{"no proxy in front", "https:// {\n\tauthgate {\n\t\torigin https://app.example.com\n\t}\n\treverse_proxy :3000\n}", nil},
+		{"no proxy in front of a host on another port", "app.example.com:8443 {\n\tauthgate\n\treverse_proxy :3000\n}", nil},
 		{"everybody is a trusted proxy", "{\n\tservers {\n\t\ttrusted_proxies static 0.0.0.0/0\n\t}\n}\napp.example.com {\n\tauthgate\n\treverse_proxy :3000\n}", []string{"error everybody_trusted :7"}},
 		{"a gate that only other proxies ask", "app.example.com {\n\tauthgate\n}", []string{"note nothing_behind :2"}},
+		{"a gate that only other proxies ask, and nobody else", "http://:9091 {\n\tbind 127.0.0.1\n\tauthgate {\n\t\torigin https://app.example.com\n\t}\n\trespond 404\n}", []string{"warning proxy_untrusted :3", "note nothing_behind :3"}},
+		{"a gate with an error behind it", "app.example.com {\n\tauthgate\n\terror 404\n}", []string{"note nothing_behind :2"}},
+		{"a gate with a text behind it", "app.example.com {\n\tauthgate\n\trespond hello\n}", nil},
 		{"a gate that only trusted proxies ask", "{\n\tservers {\n\t\ttrusted_proxies static 10.0.0.1\n\t}\n}\napp.example.com {\n\tauthgate\n}", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

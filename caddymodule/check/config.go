@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"github.com/caddy-authgate/authgate/authcore/gateway"
+	"github.com/caddy-authgate/authgate/authcore/keysign"
 )
 
 // config is what is read of a configuration. What else stands there, or has another form, is not looked at.
@@ -90,17 +93,30 @@ func (h handler) asks() bool {
 type app struct {
 	Registration string `json:"registration"`
 	Grants       []struct {
-		Role string   `json:"role"`
-		To   []string `json:"to"`
+		Source string   `json:"source"`
+		Role   string   `json:"role"`
+		To     []string `json:"to"`
 	} `json:"grants"`
+	Wallet struct {
+		Off    bool   `json:"off"`
+		Solana string `json:"solana"`
+	} `json:"wallet"`
+	Keys    []keysign.Kind  `json:"keys"`
+	Mail    json.RawMessage `json:"mail"`
 	Passkey *struct {
 		Off  bool   `json:"off"`
 		RPID string `json:"rp_id"`
 	} `json:"passkey"`
 }
 
+// ways are those of the app.
+func (a app) ways() gateway.Ways {
+	return gateway.Ways{Mail: len(a.Mail) > 0, Wallet: !a.Wallet.Off, Solana: !a.Wallet.Off && a.Wallet.Solana != "", Keys: a.Keys}
+}
+
 // gateConfig is what is read of an authgate handler.
 type gateConfig struct {
+	Source       string   `json:"source"`
 	Origin       string   `json:"origin"`
 	Path         string   `json:"path"`
 	Methods      []string `json:"methods"`
@@ -109,6 +125,7 @@ type gateConfig struct {
 	Rules        []struct {
 		Source string   `json:"source"`
 		Roles  []string `json:"roles"`
+		Users  []string `json:"users"`
 		From   []string `json:"from"`
 	} `json:"rules"`
 	Headers          []gateHeader `json:"headers"`
@@ -152,5 +169,18 @@ func (s server) plainHTTP(httpPort string) bool {
 	if s.HTTPS.Disabled {
 		return true
 	}
-	return len(s.Listen) > 0 && !slices.ContainsFunc(s.Listen, func(l string) bool { return !strings.HasSuffix(l, ":"+httpPort) })
+	ports := func(port string) int {
+		n := 0
+		for _, l := range s.Listen {
+			if strings.HasSuffix(l, ":"+port) {
+				n++
+			}
+		}
+		return n
+	}
+	// Caddy switches TLS on for names of hosts, and where none stands it has none to get a certificate for.
+	named := slices.ContainsFunc(s.Routes, func(r route) bool {
+		return slices.ContainsFunc(r.Match, func(set map[string]json.RawMessage) bool { return set["host"] != nil })
+	})
+	return len(s.Listen) > 0 && (ports(httpPort) == len(s.Listen) || !named && ports("443") == 0)
 }

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/caddy-authgate/authgate/authcore/wallet"
 )
 
 // judgeGate says what there is to say about one gate.
@@ -33,11 +35,20 @@ func (w *walk) judgeGate(g event) {
 	w.home(g)
 	w.logged(g)
 	if !slices.ContainsFunc(w.events[g.order:], func(e event) bool {
-		return e.kind != gates && !e.inErrors && e.server == g.server && !exclusive(g.way, e.way) && (e.ends || e.foreign)
+		return e.kind != gates && !e.inErrors && e.server == g.server && !exclusive(g.way, e.way) && (e.ends && !e.refuses() || e.foreign)
 	}) && w.config.Apps.HTTP.Servers[g.server].Trusted == nil {
 		w.find(Note, "nothing_behind", g, "nothing stands behind authgate. If other proxies ask it (verify), none of them is trusted yet",
 			"name their addresses in the global options: servers { trusted_proxies static <address>... }")
 	}
+}
+
+// refuses reports whether a handler answers every request with an error: nothing is behind a gate that has only that.
+func (e event) refuses() bool {
+	var status json.Number
+	if e.kind != answers || !e.h.into("status_code", &status) && !e.h.into("abort", new(bool)) {
+		return e.h.name() == "error"
+	}
+	return status == "" || status >= "400"
 }
 
 // mount sees to it that the gate's own routes can be reached: without them nobody signs in.
@@ -186,8 +197,43 @@ func (w *walk) judgeApp() {
 			})
 		}
 	}
+	w.unheld()
 	w.passkeys()
 	w.admin()
+}
+
+// unheld finds grants and rules for what no account can come to have. That is no error: accounts keep what they have from
+// when a way to sign in was on.
+func (w *walk) unheld() {
+	const advice = "switch that on in the global options, or name those who are meant by something that they can have"
+	ways := w.config.Apps.Authgate.ways()
+	for _, g := range w.config.Apps.Authgate.Grants {
+		if _, err := wallet.ParseHolding(g.To); err == nil {
+			continue
+		}
+		for _, to := range g.To {
+			if missing := ways.Missing(to); missing != "" {
+				w.findings = append(w.findings, Finding{
+					Level: Warning, Code: "grant_unheld", At: "apps/authgate/grants", Source: g.Source, seek: []string{"grant", g.Role, to},
+					Message: fmt.Sprintf("the role %s is granted to %s, and %s: no account has it but one that had this before, and nobody opens one by it", g.Role, to, missing),
+					Advice:  advice,
+				})
+			}
+		}
+	}
+	for _, g := range w.events {
+		if g.kind != gates {
+			continue
+		}
+		for _, r := range g.gate.Rules {
+			for _, user := range r.Users {
+				if missing := ways.Missing(user); missing != "" {
+					w.find(Warning, "user_unheld", g, fmt.Sprintf("a rule is for %s, and %s: it lets nobody in but an account that had this before", user, missing), advice)
+					w.findings[len(w.findings)-1].Source = r.Source
+				}
+			}
+		}
+	}
 }
 
 // passkeys finds sites that share accounts and not passkeys, as browsers keep these by the host.

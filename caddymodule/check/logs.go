@@ -215,6 +215,6 @@ func hides(encoder json.RawMessage, field string) (hidden bool, as []string) {
 // seek says by which directive the finding that was added last is found.
 func (w *walk) seek(words ...string) *Finding {
 	f := &w.findings[len(w.findings)-1]
-	f.seek = words
+	f.seek, f.Source = words, ""
 	return f
 }

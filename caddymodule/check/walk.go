@@ -108,7 +108,7 @@ func (w *walk) handler(h handler, by way, at string) {
 	case name == "authgate":
 		e.kind = gates
 		for member, v := range map[string]any{
-			"origin": &e.gate.Origin, "path": &e.gate.Path, "methods": &e.gate.Methods, "cookie_domain": &e.gate.CookieDomain,
+			"source": &e.gate.Source, "origin": &e.gate.Origin, "path": &e.gate.Path, "methods": &e.gate.Methods, "cookie_domain": &e.gate.CookieDomain,
 			"sign_in_at": &e.gate.SignInAt, "rules": &e.gate.Rules, "headers": &e.gate.Headers, "header_preset": &e.gate.Preset,
 			"no_default_headers": &e.gate.NoDefaultHeaders,
 		} {
@@ -267,7 +267,7 @@ func (w *walk) site(e event) string {
 
 // find adds a finding about an event.
 func (w *walk) find(level Level, code string, e event, message, advice string) {
-	f := Finding{Level: level, Code: code, Message: message, Advice: advice, At: e.at, Site: w.site(e), hosts: e.way.hosts(), seek: directive(e), inErrors: e.inErrors}
+	f := Finding{Level: level, Code: code, Message: message, Advice: advice, At: e.at, Site: w.site(e), hosts: e.way.hosts(), seek: directive(e), inErrors: e.inErrors, Source: e.gate.Source}
 	w.findings = append(w.findings, f)
 }
 
