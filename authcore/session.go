@@ -96,6 +96,11 @@ func latestUse(uses []MethodUse) time.Time {
 	return t
 }
 
+// MostSessions bounds how many sessions a user has at once, those handed over to other sites counted. The threat: a user
+// without any role opens tens of thousands, which fill the store and are more than one transaction can end when the account
+// is to be disabled. Where several are opened at the same moment a few more may stay, until the next one is opened.
+const MostSessions = 100
+
 // Sessions keeps sign-ins.
 type Sessions interface {
 	CreateSession(ctx context.Context, s Session) error
@@ -105,8 +110,13 @@ type Sessions interface {
 	// UpdateSession replaces the session with the same ID where the stored Version equals s.Version, and increments it. Else
 	// it answers ErrConflict, or ErrSessionNotFound where it was ended in the meantime: an ended session never comes back.
 	UpdateSession(ctx context.Context, s Session) error
-	// EndSession deletes a session; one that is not there is no error.
-	EndSession(ctx context.Context, id string) error
+	// EndSession deletes sessions; one that is not there is no error.
+	EndSession(ctx context.Context, ids ...string) error
+	// EndSessionsOf deletes the sessions of a user that are live at this moment and answers their ids, in no order: all but
+	// the one with the id but, and but for as many of the others as spare says, which are those used last. Of those used at
+	// the same moment, the ones opened last end first. Outside of a transaction some may end before others; those that have
+	// are answered with an error, too.
+	EndSessionsOf(ctx context.Context, userID, but string, spare int, now time.Time) ([]string, error)
 	// SessionsOf answers the sessions of a user that are live at this moment, oldest first.
 	SessionsOf(ctx context.Context, userID string, now time.Time) ([]Session, error)
 	// DeleteExpiredSessions deletes the sessions that are not live at this moment and answers how many.

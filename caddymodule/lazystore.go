@@ -146,8 +146,14 @@ func (l lazyAccounts) UpdateSession(ctx context.Context, s authcore.Session) err
 	return tell(ctx, l.opening, l.metrics, "update_session", func(open OpenStore) error { return open.Sessions.UpdateSession(ctx, s) })
 }
 
-func (l lazyAccounts) EndSession(ctx context.Context, id string) error {
-	return tell(ctx, l.opening, l.metrics, "end_session", func(open OpenStore) error { return open.Sessions.EndSession(ctx, id) })
+func (l lazyAccounts) EndSession(ctx context.Context, ids ...string) error {
+	return tell(ctx, l.opening, l.metrics, "end_session", func(open OpenStore) error { return open.Sessions.EndSession(ctx, ids...) })
+}
+
+func (l lazyAccounts) EndSessionsOf(ctx context.Context, userID, but string, spare int, now time.Time) ([]string, error) {
+	return ask(ctx, l.opening, l.metrics, "end_sessions_of", func(open OpenStore) ([]string, error) {
+		return open.Sessions.EndSessionsOf(ctx, userID, but, spare, now)
+	})
 }
 
 func (l lazyAccounts) SessionsOf(ctx context.Context, userID string, now time.Time) ([]authcore.Session, error) {

@@ -59,6 +59,9 @@ func (r *Realm) Disable(ctx context.Context, by authcore.Trace, userID string, f
 	if by.Actor == userID {
 		return fmt.Errorf("gateway: disable: %w", ErrOwnAccount)
 	}
+	if err := r.thin(ctx, userID, ""); err != nil {
+		return err
+	}
 	return r.administer(ctx, administering{
 		by: by, userID: userID, weakens: true, force: force, mail: authcore.MailDisabled,
 		change: func(s authcore.Stores, u authcore.User) (bool, []string, error) {
@@ -69,7 +72,7 @@ func (r *Realm) Disable(ctx context.Context, by authcore.Trace, userID string, f
 			if err := s.Users.UpdateUser(ctx, u); err != nil {
 				return false, nil, err
 			}
-			ended, err := r.endAll(ctx, s, userID, "")
+			ended, err := s.Sessions.EndSessionsOf(ctx, userID, "", 0, r.Now())
 			if err != nil {
 				return false, nil, err
 			}
@@ -102,10 +105,13 @@ func (r *Realm) Delete(ctx context.Context, by authcore.Trace, userID string, fo
 	if by.Actor == userID {
 		return fmt.Errorf("gateway: delete: %w", ErrOwnAccount)
 	}
+	if err := r.thin(ctx, userID, ""); err != nil {
+		return err
+	}
 	return r.administer(ctx, administering{
 		by: by, userID: userID, weakens: true, force: force, mail: authcore.MailDeleted,
 		change: func(s authcore.Stores, u authcore.User) (bool, []string, error) {
-			ended, err := r.endAll(ctx, s, userID, "")
+			ended, err := s.Sessions.EndSessionsOf(ctx, userID, "", 0, r.Now())
 			if err != nil {
 				return false, nil, err
 			}
@@ -133,24 +139,6 @@ func (r *Realm) dropConfirmations(ctx context.Context, s authcore.Stores, userID
 	return nil
 }
 
-// endAll ends the sessions of a user, but for one, and answers which.
-func (r *Realm) endAll(ctx context.Context, s authcore.Stores, userID, but string) (ended []string, err error) {
-	open, err := s.Sessions.SessionsOf(ctx, userID, r.Now())
-	if err != nil {
-		return nil, err
-	}
-	for _, one := range open {
-		if one.ID == but {
-			continue
-		}
-		if err := s.Sessions.EndSession(ctx, one.ID); err != nil {
-			return nil, err
-		}
-		ended = append(ended, one.ID)
-	}
-	return ended, nil
-}
-
 // EndSession ends a session of a user: authcore.ErrSessionNotFound where it is not one of theirs.
 func (r *Realm) EndSession(ctx context.Context, by authcore.Trace, userID, id string) error {
 	return r.endTheirs(ctx, by, userID, func(s authcore.Stores) ([]string, error) {
@@ -171,7 +159,12 @@ func (r *Realm) EndSessions(ctx context.Context, by authcore.Trace, userID strin
 	if by.Actor == userID {
 		but = by.SessionID
 	}
-	return r.endTheirs(ctx, by, userID, func(s authcore.Stores) ([]string, error) { return r.endAll(ctx, s, userID, but) })
+	if err := r.thin(ctx, userID, but); err != nil {
+		return err
+	}
+	return r.endTheirs(ctx, by, userID, func(s authcore.Stores) ([]string, error) {
+		return s.Sessions.EndSessionsOf(ctx, userID, but, 0, r.Now())
+	})
 }
 
 func (r *Realm) endTheirs(ctx context.Context, by authcore.Trace, userID string, end func(authcore.Stores) ([]string, error)) error {
@@ -196,11 +189,7 @@ func (r *Realm) endTheirs(ctx context.Context, by authcore.Trace, userID string,
 		if ended, err = end(s); err != nil || len(ended) == 0 {
 			return err
 		}
-		detail := strconv.Itoa(len(ended)) + " sessions"
-		if len(ended) == 1 {
-			detail = "session " + ended[0]
-		}
-		if err := r.note(ctx, s, authcore.EventSessionEnded, code, userID, by, detail); err != nil {
+		if err := r.note(ctx, s, authcore.EventSessionEnded, code, userID, by, nameSessions(ended)); err != nil {
 			return err
 		}
 		if err := tell(s); err != nil {
@@ -216,6 +205,14 @@ func (r *Realm) endTheirs(ctx context.Context, by authcore.Trace, userID string,
 	}
 	r.notifyAfter(ctx, userID, ended)
 	return nil
+}
+
+// nameSessions tells in the audit log which sessions ended.
+func nameSessions(ended []string) string {
+	if len(ended) == 1 {
+		return "session " + ended[0]
+	}
+	return strconv.Itoa(len(ended)) + " sessions"
 }
 
 // RemoveCredential takes a way to sign in away from a user. The last with which one can sign in stays:

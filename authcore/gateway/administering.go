@@ -78,15 +78,19 @@ func (r *Realm) administer(ctx context.Context, a administering) error {
 
 // notifyWithin tells other instances as part of the transaction, where notices go through the same store.
 func (r *Realm) notifyWithin(ctx context.Context, s authcore.Stores, userID string, ended []string) error {
+	return r.tellWithin(ctx, s, slices.Compact(append(noticesOfEnd(userID, ended), userChanged(userID))))
+}
+
+func (r *Realm) tellWithin(ctx context.Context, s authcore.Stores, all []authcore.Notice) error {
 	if r.Challenges.Notices != nil || s.Notices == nil {
 		return nil
 	}
-	for _, id := range ended {
-		if err := s.Notices.Notify(ctx, sessionEnded(id)); err != nil {
+	for _, n := range all {
+		if err := s.Notices.Notify(ctx, n); err != nil {
 			return err
 		}
 	}
-	return s.Notices.Notify(ctx, authcore.Notice{Kind: authcore.NoticeUserChanged, Subject: userID})
+	return nil
 }
 
 // notifyAfter tells other instances where notices go another way. Where that fails now, the change holds there once access
@@ -96,13 +100,8 @@ func (r *Realm) notifyAfter(ctx context.Context, userID string, ended []string) 
 	if short == nil {
 		return
 	}
-	ctx, cancel := telling(ctx)
-	defer cancel()
-	for _, id := range ended {
-		if err := short.Notify(ctx, sessionEnded(id)); err != nil {
-			r.Logger.WarnContext(ctx, "other instances not told of an ended session; it ends there when access tokens expire", "cause", err.Error())
-			break
-		}
+	if len(ended) <= authcore.MostSessions { // else the second says it
+		r.tellLate(ctx, short, noticesOfEnd(userID, ended))
 	}
 	r.tellChanged(ctx, userID)
 }

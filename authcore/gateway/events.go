@@ -107,13 +107,14 @@ func (r *Realm) endSession(ctx context.Context, end sessionEnd, id string) error
 				}
 			}
 		}
+		told = told[:min(len(told), authcore.MostSessions)]
 		for _, id := range told {
 			if err := short.Notify(ctx, sessionEnded(id)); err != nil {
 				return err
 			}
 		}
 	}
-	ended := []string{id}
+	userID, ended := "", []string{id}
 	err := r.Stores.Transactions.Transact(ctx, func(tx authcore.Stores) error {
 		s, err := tx.Sessions.Session(ctx, id)
 		if errors.Is(err, authcore.ErrSessionNotFound) {
@@ -132,27 +133,22 @@ func (r *Realm) endSession(ctx context.Context, end sessionEnd, id string) error
 		if by.SessionID == "" {
 			by.SessionID = id
 		}
-		if err := r.note(ctx, tx, end.kind, end.code, s.UserID, by, ""); err != nil || r.Challenges.Notices != nil || tx.Notices == nil {
+		userID = s.UserID
+		if err := r.note(ctx, tx, end.kind, end.code, userID, by, ""); err != nil {
 			return err
 		}
-		for _, id := range ended {
-			if err := tx.Notices.Notify(ctx, sessionEnded(id)); err != nil {
-				return err
-			}
-		}
-		return nil
+		return r.tellWithin(ctx, tx, noticesOfEnd(userID, ended))
 	})
 	if err != nil {
 		return err
 	}
 	for _, id := range ended {
 		r.forget(id)
-		if short := r.Challenges.Notices; short != nil && !slices.Contains(told, id) {
-			// It was handed over while this went on. Where others cannot be told now, it holds there at its next renewal.
-			if err := short.Notify(ctx, sessionEnded(id)); err != nil {
-				r.Logger.WarnContext(ctx, "other instances not told of the end of a session", "session", id, "cause", err.Error())
-			}
-		}
+	}
+	if short := r.Challenges.Notices; short != nil {
+		// Those that were handed over while this went on, or were too many to tell of before.
+		late := slices.DeleteFunc(ended, func(id string) bool { return slices.Contains(told, id) })
+		r.tellLate(ctx, short, noticesOfEnd(userID, late))
 	}
 	return nil
 }

@@ -48,6 +48,10 @@ func (g *Gateway) handOff(w http.ResponseWriter, r *http.Request, v *visitor) er
 	}
 	to := site.origin.text + site.site.Path + "/" + handOffRoute + "?"
 	if site.home() != g.home() {
+		// Each makes a session and an event at the site, which the rate limit of sign-ins does not see.
+		if err := g.countOf(w, r, "hand-off ", s.UserID, handOffsPerUser, handOffWindow); err != nil {
+			return err
+		}
 		code, err := g.issueCode(r.Context(), site, s, asked.bond)
 		if err != nil {
 			return err

@@ -133,6 +133,7 @@ func (g *Gateway) spend(w http.ResponseWriter, r *http.Request, v *visitor, code
 	case err != nil:
 		return err
 	}
+	// By the place, too: a browser that opens all its tabs of this site at once comes here as often without going in circles.
 	if v.identity == nil && g.turns.again(from.ID+" "+to, g.realm.Now()) {
 		return errLooped(g.loopReason(r, v)) // signed in there, taken over here, and sent there again
 	}
@@ -195,6 +196,7 @@ func (g *Gateway) redeem(ctx context.Context, code, bond string) (from authcore.
 func (g *Gateway) sessionFrom(r *http.Request, v *visitor, from authcore.Session) (s authcore.Session, secret string, err error) {
 	ctx, by := r.Context(), g.trace(r, v)
 	var own string
+	var over []string
 	if v.via == byCookie && v.identity != nil {
 		if old, err := g.realm.Stores.Sessions.Session(ctx, v.identity.SessionID); err == nil && old.UserID == from.UserID && old.From() == from.ID && g.mayUse(old) {
 			own = old.ID
@@ -211,15 +213,14 @@ func (g *Gateway) sessionFrom(r *http.Request, v *visitor, from authcore.Session
 			s, err = sessions.Adopt(ctx, own, kept)
 			return err
 		}
-		s, secret, err = sessions.Open(ctx, session.Opening{
+		s, secret, over, err = g.realm.openWithin(ctx, tx, session.Opening{
 			UserID: kept.UserID, Origin: g.home(), From: kept, Cookie: true, ClientIP: by.Client, UserAgent: by.UserAgent,
-		})
-		if err != nil {
-			return err
-		}
-		by.Actor, by.SessionID = s.UserID, s.ID
-		return g.realm.note(ctx, tx, authcore.EventSignIn, string(latest(s.Methods)), s.UserID, by, "handed over by "+g.signInAt.text)
+		}, by, "handed over by "+g.signInAt.text)
+		return err
 	})
+	if err == nil {
+		g.realm.outlived(ctx, from.UserID, over)
+	}
 	if err == nil && own != "" {
 		g.realm.State.steppedUp(s, g.realm.untilExpired())
 	}
@@ -252,9 +253,13 @@ func (r *Realm) keepHome(ctx context.Context, s authcore.Session) error {
 // handedOverFrom answers the ids of the sessions of a user that were handed over from one of these.
 func (r *Realm) handedOverFrom(ctx context.Context, sessions authcore.Sessions, userID string, from []string) ([]string, error) {
 	all, err := sessions.SessionsOf(ctx, userID, r.Now())
+	is := make(map[string]bool, len(from)) // one has handed over ten thousands, where they were not bounded yet
+	for _, id := range from {
+		is[id] = true
+	}
 	var ids []string
 	for _, s := range all {
-		if slices.Contains(from, s.From()) {
+		if is[s.From()] {
 			ids = append(ids, s.ID)
 		}
 	}
@@ -265,10 +270,8 @@ func (r *Realm) handedOverFrom(ctx context.Context, sessions authcore.Sessions, 
 // from it are looked for, so that in a transaction nothing is handed over from it meanwhile.
 func (r *Realm) endWithin(ctx context.Context, sessions authcore.Sessions, s authcore.Session) (ended []string, err error) {
 	for next := []string{s.ID}; len(next) > 0; {
-		for _, id := range next {
-			if err := sessions.EndSession(ctx, id); err != nil {
-				return nil, err
-			}
+		if err := sessions.EndSession(ctx, next...); err != nil {
+			return nil, err
 		}
 		ended = append(ended, next...)
 		if !s.Cookie {

@@ -487,11 +487,11 @@ func (f faulty) UpdateSession(ctx context.Context, s authcore.Session) error {
 	return f.Sessions.UpdateSession(ctx, s)
 }
 
-func (f faulty) EndSession(ctx context.Context, id string) error {
+func (f faulty) EndSession(ctx context.Context, ids ...string) error {
 	if err := f.check("EndSession"); err != nil {
 		return err
 	}
-	return f.Sessions.EndSession(ctx, id)
+	return f.Sessions.EndSession(ctx, ids...)
 }
 
 func (f faulty) CreateChallenge(ctx context.Context, c authcore.Challenge, now time.Time) error {

@@ -92,6 +92,16 @@ func (r *Realm) endSessions(ctx context.Context, ids ...string) error {
 	return nil
 }
 
+// haveEnded makes the end of sessions of a user hold on all instances that the store knows of already.
+func (r *Realm) haveEnded(ctx context.Context, userID string, ids []string) {
+	for _, id := range ids {
+		r.forget(id)
+	}
+	if n := r.notices(); n != nil {
+		r.tellLate(ctx, n, noticesOfEnd(userID, ids))
+	}
+}
+
 func (r *Realm) endStored(ctx context.Context, id string) error {
 	if r.Challenges.Notices != nil || r.Stores.Notices == nil {
 		return r.sessions.End(ctx, id)
@@ -116,6 +126,37 @@ func sessionEnded(id string) authcore.Notice {
 	return authcore.Notice{Kind: authcore.NoticeSessionEnded, Subject: id}
 }
 
+// noticesOfEnd answers by what other instances learn that sessions of a user have ended. Of more than a user has by now, one
+// notice says it: that what is cached of the user is not so any more has each session looked up where it is used next, while
+// ten thousands of notices would not be written in the time that there is.
+func noticesOfEnd(userID string, ids []string) []authcore.Notice {
+	if len(ids) > authcore.MostSessions {
+		return []authcore.Notice{userChanged(userID)}
+	}
+	all := make([]authcore.Notice, len(ids))
+	for i, id := range ids {
+		all[i] = sessionEnded(id)
+	}
+	return all
+}
+
+func userChanged(id string) authcore.Notice {
+	return authcore.Notice{Kind: authcore.NoticeUserChanged, Subject: id}
+}
+
+// tellLate tells other instances of what is done already. Where they cannot be told now, it holds there once access tokens
+// have expired.
+func (r *Realm) tellLate(ctx context.Context, to authcore.Notices, all []authcore.Notice) {
+	ctx, cancel := telling(ctx)
+	defer cancel()
+	for _, n := range all {
+		if err := to.Notify(ctx, n); err != nil {
+			r.Logger.WarnContext(ctx, "other instances not told of ended sessions; they end there when access tokens expire", "cause", err.Error())
+			return
+		}
+	}
+}
+
 // changed makes a change of a user that is in the store hold on all instances. Where others cannot be told now, it holds
 // there once their access tokens have expired; the change itself is made, so that is no reason to tell who made it to
 // try again.
@@ -131,7 +172,7 @@ func (r *Realm) tellChanged(ctx context.Context, userID string) {
 	}
 	ctx, cancel := telling(ctx)
 	defer cancel()
-	if err := n.Notify(ctx, authcore.Notice{Kind: authcore.NoticeUserChanged, Subject: userID}); err != nil {
+	if err := n.Notify(ctx, userChanged(userID)); err != nil {
 		r.Logger.WarnContext(ctx, "other instances not told of a changed user; it counts there when access tokens expire", "cause", err.Error())
 	}
 }

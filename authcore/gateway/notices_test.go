@@ -150,7 +150,7 @@ func TestHangingUpKeepsNothingFromOtherInstances(t *testing.T) {
 	if err != nil || len(open) != 1 {
 		t.Fatalf("%d sessions, %v", len(open), err)
 	}
-	a.realm.haveEnded(gone, []string{open[0].ID})
+	a.realm.haveEnded(gone, id, []string{open[0].ID})
 	if !b.realm.State.isEnded(open[0].ID) {
 		t.Error("the other instance has not heard of the end")
 	}

@@ -167,7 +167,7 @@ func (g *Gateway) resetPassword(w http.ResponseWriter, r *http.Request, v *visit
 	if err != nil {
 		return err
 	}
-	g.realm.haveEnded(ctx, ended)
+	g.realm.haveEnded(ctx, userID, ended)
 	if _, err := g.realm.enabledUser(ctx, userID); err != nil {
 		return err
 	}
@@ -196,7 +196,7 @@ func (g *Gateway) changePassword(w http.ResponseWriter, r *http.Request, v *visi
 	if err != nil {
 		return err
 	}
-	g.realm.haveEnded(ctx, ended)
+	g.realm.haveEnded(ctx, u.ID, ended)
 	if v.via == byCookie {
 		if device := g.newDevice(ctx, u.ID); device != "" {
 			w.Header().Add("Set-Cookie", g.cookie.setDevice(device))
@@ -222,17 +222,4 @@ func (g *Gateway) newDevice(ctx context.Context, userID string) string {
 		return ""
 	}
 	return device
-}
-
-// haveEnded makes the end of sessions hold on all instances that the store knows of already.
-func (r *Realm) haveEnded(ctx context.Context, ids []string) {
-	for _, id := range ids {
-		r.forget(id)
-	}
-	ctx, cancel := telling(ctx)
-	defer cancel()
-	// For the others. Where they cannot be told now, it holds there once their access tokens have expired.
-	if err := r.endSessions(ctx, ids...); err != nil {
-		r.Logger.LogAttrs(ctx, slog.LevelWarn, "other instances not told of ended sessions", slog.String("cause", err.Error()))
-	}
 }

@@ -60,6 +60,12 @@ func (g *Gateway) countChange(w http.ResponseWriter, r *http.Request, userID str
 	return g.countOf(w, r, "changes ", userID, changesPerUser, changesWindow)
 }
 
+// How often a user may be handed over to other sites: once for each that a browser opens, or a restored tab of it.
+const (
+	handOffsPerUser = 60
+	handOffWindow   = time.Minute
+)
+
 // count counts a request of a client under a name, and refuses it where it is one too many.
 func (g *Gateway) count(w http.ResponseWriter, r *http.Request, name string, limit int, window time.Duration) error {
 	return g.countOf(w, r, name, clientKey(g.realm.ClientIP(r)), limit, window)

@@ -118,6 +118,9 @@ func (r *Realm) recovered(ctx context.Context, u authcore.User, waiting authcore
 	if err != nil {
 		return err
 	}
+	if err := r.thin(ctx, u.ID, ""); err != nil {
+		return err
+	}
 	now := r.Now()
 	var ended []string
 	err = r.Stores.Transactions.Transact(ctx, func(s authcore.Stores) error {
@@ -144,15 +147,8 @@ func (r *Realm) recovered(ctx context.Context, u authcore.User, waiting authcore
 			return authcore.ErrCredentialInUse
 		}
 		// Else the account had it all along, and its owner did not know or had lost heart.
-		live, err := s.Sessions.SessionsOf(ctx, u.ID, now)
-		if err != nil {
+		if ended, err = s.Sessions.EndSessionsOf(ctx, u.ID, "", 0, now); err != nil {
 			return err
-		}
-		for _, one := range live {
-			if err := s.Sessions.EndSession(ctx, one.ID); err != nil {
-				return err
-			}
-			ended = append(ended, one.ID)
 		}
 		tokens, err := authcore.EndPersonalAccessTokens(ctx, s, r.Rand, now, u.ID, "recover", by)
 		if err != nil {
@@ -169,6 +165,6 @@ func (r *Realm) recovered(ctx context.Context, u authcore.User, waiting authcore
 	if err != nil {
 		return err
 	}
-	r.haveEnded(ctx, ended)
+	r.haveEnded(ctx, u.ID, ended)
 	return nil
 }

@@ -192,6 +192,6 @@ func (g *Gateway) recoverPassword(w http.ResponseWriter, r *http.Request, v *vis
 	if err != nil {
 		return err
 	}
-	g.realm.haveEnded(ctx, ended)
+	g.realm.haveEnded(ctx, u.ID, ended)
 	return g.passwordSignIn(w, r, v, u.ID, end)
 }

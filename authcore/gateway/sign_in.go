@@ -81,20 +81,19 @@ func (g *Gateway) signIn(w http.ResponseWriter, r *http.Request, v *visitor, use
 	ctx := r.Context()
 	var s authcore.Session
 	var secret string
+	var over []string
 	by := g.trace(r, v)
 	err := g.realm.Stores.Transactions.Transact(ctx, func(tx authcore.Stores) (err error) {
-		s, secret, err = g.realm.sessions.In(tx.Sessions).Open(ctx, session.Opening{
+		s, secret, over, err = g.realm.openWithin(ctx, tx, session.Opening{
 			UserID: userID, Origin: g.home(), Use: use, Cookie: end.cookie, ClientIP: by.Client, UserAgent: by.UserAgent,
-		})
-		if err != nil {
-			return err
-		}
-		by.Actor, by.SessionID = userID, s.ID
-		return g.realm.note(ctx, tx, authcore.EventSignIn, string(use.Method), userID, by, "")
+		}, by, "")
+		return err
 	})
 	if err != nil {
 		return err
 	}
+	g.realm.outlived(ctx, userID, over)
+	by.Actor, by.SessionID = userID, s.ID
 	v.tried = userID
 	id, access, expires, err := g.proven(ctx, s, end)
 	if err != nil {

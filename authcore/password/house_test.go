@@ -188,11 +188,11 @@ type notedSessions struct {
 	*ledger
 }
 
-func (n notedSessions) EndSession(ctx context.Context, id string) error {
-	if err := n.note("end session"); err != nil {
-		return err
+func (n notedSessions) EndSessionsOf(ctx context.Context, userID, but string, spare int, now time.Time) ([]string, error) {
+	if err := n.note("end sessions"); err != nil {
+		return nil, err
 	}
-	return n.Sessions.EndSession(ctx, id)
+	return n.Sessions.EndSessionsOf(ctx, userID, but, spare, now)
 }
 
 type notedConfirmations struct {

@@ -210,6 +210,11 @@ func (p *Passwords) setPassword(ctx context.Context, u authcore.User, keep, pass
 	if err != nil {
 		return nil, err
 	}
+	// An account of before there was a bound may have more sessions than can end in the time that a transaction has.
+	over, err := p.Stores.Sessions.EndSessionsOf(ctx, u.ID, keep, authcore.MostSessions, now)
+	if err != nil {
+		return nil, storeError("end sessions", err)
+	}
 	sealed, err := p.seal(ctx, authcore.Mail{Kind: authcore.MailPasswordChanged, To: u.Email, Name: u.Name}, by)
 	if err != nil {
 		return nil, err
@@ -226,7 +231,7 @@ func (p *Passwords) setPassword(ctx context.Context, u authcore.User, keep, pass
 		if err := putCredential(ctx, s.Credentials, added); err != nil {
 			return err
 		}
-		if ended, err = endSessions(ctx, s.Sessions, u.ID, keep, now); err != nil {
+		if ended, err = s.Sessions.EndSessionsOf(ctx, u.ID, keep, 0, now); err != nil {
 			return err
 		}
 		for _, purpose := range []authcore.ConfirmationPurpose{authcore.ConfirmReset, authcore.ConfirmEmail} {
@@ -242,7 +247,7 @@ func (p *Passwords) setPassword(ctx context.Context, u authcore.User, keep, pass
 	if err != nil {
 		return nil, err
 	}
-	return ended, nil
+	return append(over, ended...), nil
 }
 
 // putCredential makes this the password of its user, in place of the one there is.
@@ -256,21 +261,4 @@ func putCredential(ctx context.Context, credentials authcore.Credentials, c auth
 	}
 	old.Data = c.Data
 	return credentials.UpdateCredential(ctx, old)
-}
-
-func endSessions(ctx context.Context, sessions authcore.Sessions, userID, keep string, now time.Time) (ended []string, err error) {
-	live, err := sessions.SessionsOf(ctx, userID, now)
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range live {
-		if s.ID == keep {
-			continue
-		}
-		if err := sessions.EndSession(ctx, s.ID); err != nil {
-			return nil, err
-		}
-		ended = append(ended, s.ID)
-	}
-	return ended, nil
 }

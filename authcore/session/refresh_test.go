@@ -300,7 +300,7 @@ func TestReuseWhileStoreIsDown(t *testing.T) {
 
 type endFails struct{ *shaky }
 
-func (e *endFails) EndSession(context.Context, string) error { return errDown }
+func (e *endFails) EndSession(context.Context, ...string) error { return errDown }
 
 // A session that others change without end makes the refresh give up, as unavailable and not as a verdict.
 func TestRefreshGivesUp(t *testing.T) {

@@ -73,11 +73,11 @@ func (s *shaky) UpdateSession(ctx context.Context, n authcore.Session) error {
 	return s.updateFails
 }
 
-func (s *shaky) EndSession(ctx context.Context, id string) error {
+func (s *shaky) EndSession(ctx context.Context, ids ...string) error {
 	if s.down != nil {
 		return s.down
 	}
-	return s.Sessions.EndSession(ctx, id)
+	return s.Sessions.EndSession(ctx, ids...)
 }
 
 // newStore answers a store with the user u-1 in it.

@@ -62,14 +62,40 @@ func (s *Store) UpdateSession(ctx context.Context, next authcore.Session) error 
 }
 
 // EndSession implements authcore.Sessions.
-func (s *Store) EndSession(ctx context.Context, id string) error {
+func (s *Store) EndSession(ctx context.Context, ids ...string) error {
 	if err := alive(ctx); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.sessions, id)
+	for _, id := range ids {
+		delete(s.sessions, id)
+	}
 	return nil
+}
+
+// EndSessionsOf implements authcore.Sessions. It looks at all sessions there are.
+func (s *Store) EndSessionsOf(ctx context.Context, userID, but string, spare int, now time.Time) ([]string, error) {
+	if err := alive(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var open []authcore.Session
+	for _, one := range s.sessions {
+		if one.UserID == userID && one.ID != but && one.Live(now) {
+			open = append(open, one)
+		}
+	}
+	slices.SortFunc(open, func(a, b authcore.Session) int {
+		return cmp.Or(b.LastSeen.Compare(a.LastSeen), a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
+	})
+	var ended []string
+	for _, one := range open[min(spare, len(open)):] {
+		delete(s.sessions, one.ID)
+		ended = append(ended, one.ID)
+	}
+	return ended, nil
 }
 
 // SessionsOf implements authcore.Sessions. It looks at all sessions there are.

@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
@@ -70,12 +73,57 @@ func (s *Store) UpdateSession(ctx context.Context, one authcore.Session) error {
 	})
 }
 
-// EndSession implements authcore.Sessions.
-func (s *Store) EndSession(ctx context.Context, id string) error {
-	return s.statement(ctx, "end session", func(ctx context.Context, r run) error {
-		_, err := r.exec(ctx, `DELETE FROM sessions WHERE id = ?`, id)
-		return err
+// endBatch is how many sessions one statement ends by their ids: databases bound how many arguments one has.
+const endBatch = 500
+
+// EndSession implements authcore.Sessions. Many end in several statements, each of which holds by itself.
+func (s *Store) EndSession(ctx context.Context, ids ...string) error {
+	for batch := range slices.Chunk(ids, endBatch) {
+		err := s.statement(ctx, "end session", func(ctx context.Context, r run) error {
+			args := make([]any, len(batch))
+			for i, id := range batch {
+				args[i] = id
+			}
+			_, err := r.exec(ctx, `DELETE FROM sessions WHERE id IN (?`+strings.Repeat(`, ?`, len(batch)-1)+`)`, args...)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// EndSessionsOf implements authcore.Sessions. In a transaction it is one statement; else it lets others write in between.
+func (s *Store) EndSessionsOf(ctx context.Context, userID, but string, spare int, now time.Time) (ended []string, err error) {
+	most := 4 * endBatch
+	if s.tx != nil {
+		most = math.MaxInt32
+	}
+	for n := most; n == most; {
+		some, err := s.endSessionsOf(ctx, userID, but, most, spare, now)
+		if err != nil {
+			return ended, err
+		}
+		ended, n = append(ended, some...), len(some)
+	}
+	return ended, nil
+}
+
+// endSessionsOf ends so many of them at most.
+func (s *Store) endSessionsOf(ctx context.Context, userID, but string, most, spare int, now time.Time) (ended []string, err error) {
+	err = s.statement(ctx, "end sessions of user", func(ctx context.Context, r run) error {
+		ended = nil
+		return r.each(ctx, `DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = ? AND id <> ? AND expires > ?
+			ORDER BY last_seen DESC, created, id LIMIT ? OFFSET ?) RETURNING id`,
+			[]any{userID, but, micros(now), most, spare}, func(scan func(...any) error) error {
+				var id string
+				err := scan(&id)
+				ended = append(ended, id)
+				return err
+			})
 	})
+	return ended, err
 }
 
 // SessionsOf implements authcore.Sessions.

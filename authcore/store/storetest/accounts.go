@@ -89,6 +89,8 @@ var accountTests = []test{
 		t.over(err)
 		t.over(s.Sessions.UpdateSession(over, open))
 		t.over(s.Sessions.EndSession(over, open.ID))
+		_, err = s.Sessions.EndSessionsOf(over, u.ID, "", 0, noon)
+		t.over(err)
 		_, err = s.Sessions.SessionsOf(over, u.ID, noon)
 		t.over(err)
 		_, err = s.Sessions.DeleteExpiredSessions(over, noon.Add(1000*time.Hour))

@@ -75,10 +75,15 @@ func scaleSignIn(ctx context.Context, s authcore.Stores, i, n int) error {
 	if err := s.Credentials.UpdateCredential(ctx, c); err != nil {
 		return err
 	}
-	return s.Sessions.CreateSession(ctx, authcore.Session{
+	opened := authcore.Session{
 		ID: fmt.Sprintf("new %d %d", rand.Uint64(), n), UserID: u.ID, Created: scaleNow, LastSeen: scaleNow,
 		IdleUntil: scaleNow.Add(time.Hour), Until: scaleNow.Add(time.Hour),
-	})
+	}
+	if err := s.Sessions.CreateSession(ctx, opened); err != nil {
+		return err
+	}
+	_, err = s.Sessions.EndSessionsOf(ctx, u.ID, opened.ID, 99, scaleNow)
+	return err
 }
 
 // scaleRenewal is what the renewal of an access token asks of the store.

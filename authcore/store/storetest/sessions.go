@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
@@ -22,6 +23,15 @@ func session(id, userID string) authcore.Session {
 		Created: noon, LastSeen: noon.Add(time.Minute), IdleUntil: noon.Add(time.Hour), Until: noon.Add(24 * time.Hour),
 		ClientIP: "2001:db8::1", UserAgent: "Mozilla/5.0 (X11; Linux) é",
 	}
+}
+
+// endsOf demands which sessions of a user end.
+func (t *T) endsOf(userID, but string, spare int, want ...string) {
+	t.Helper()
+	got, err := t.Stores.Sessions.EndSessionsOf(t.ctx, userID, but, spare, noon)
+	t.is(err, nil)
+	slices.Sort(got)
+	same(t, got, want)
 }
 
 var sessionTests = []test{
@@ -183,6 +193,100 @@ var sessionTests = []test{
 		all, err := t.Stores.Sessions.SessionsOf(t.ctx, "id-alice", noon)
 		t.is(err, nil)
 		same(t, all, []authcore.Session{session("other", "id-alice")})
+	}},
+	{"many end at once, those that are not there too", func(t *T) {
+		t.with("alice")
+		t.is(t.Stores.Sessions.EndSession(t.ctx), nil)
+		ids := []string{"never"}
+		for i := range 600 {
+			ids = append(ids, fmt.Sprint("s", i))
+			t.is(t.Stores.Sessions.CreateSession(t.ctx, session(ids[i+1], "id-alice")), nil)
+		}
+		t.is(t.Stores.Sessions.CreateSession(t.ctx, session("other", "id-alice")), nil)
+		t.is(t.Stores.Sessions.EndSession(t.ctx, ids...), nil)
+		all, err := t.Stores.Sessions.SessionsOf(t.ctx, "id-alice", noon)
+		t.is(err, nil)
+		same(t, all, []authcore.Session{session("other", "id-alice")})
+	}},
+	{"all of a user end but one, and which is told", func(t *T) {
+		t.with("alice", "bob")
+		t.is(t.Stores.Sessions.CreateSession(t.ctx, session("bobs", "id-bob")), nil)
+		idle, over := session("idle", "id-alice"), session("over", "id-alice")
+		idle.IdleUntil, over.Until = noon, noon
+		for _, s := range []authcore.Session{session("a", "id-alice"), session("b", "id-alice"), session("c", "id-alice"), idle, over} {
+			t.is(t.Stores.Sessions.CreateSession(t.ctx, s), nil)
+		}
+		t.endsOf("id-alice", "b", 0, "a", "c")
+		t.endsOf("id-alice", "b", 0)
+		t.endsOf("id-alice", "bobs", 0, "b")
+		t.endsOf("id-carol", "", 0)
+		for _, id := range []string{"bobs", "idle", "over"} {
+			_, err := t.Stores.Sessions.Session(t.ctx, id)
+			t.is(err, nil)
+		}
+		t.is(t.Stores.Sessions.UpdateSession(t.ctx, session("a", "id-alice")), authcore.ErrSessionNotFound)
+	}},
+	{"those used last are spared", func(t *T) {
+		t.with("alice")
+		for i, id := range []string{"third", "first", "second", "fourth"} { // as they were opened
+			s := session(id, "id-alice")
+			s.Created = noon.Add(time.Duration(i) * time.Second)
+			s.LastSeen = noon.Add(map[string]time.Duration{"first": 1, "second": 2, "third": 3, "fourth": 4}[id] * time.Minute)
+			t.is(t.Stores.Sessions.CreateSession(t.ctx, s), nil)
+		}
+		t.endsOf("id-alice", "", 4)
+		t.endsOf("id-alice", "", 1000)
+		t.endsOf("id-alice", "first", 2, "second")
+		t.endsOf("id-alice", "fourth", 2)
+		t.endsOf("id-alice", "", 2, "first")
+		// A moment is as good as another one: what was opened first stays.
+		s := session("fifth", "id-alice")
+		s.Created, s.LastSeen = noon.Add(time.Hour), noon.Add(4*time.Minute)
+		t.is(t.Stores.Sessions.CreateSession(t.ctx, s), nil)
+		t.endsOf("id-alice", "", 1, "fifth", "third")
+	}},
+	// Twenty programs sign in with one account: each opens a session, and ends what is then too many.
+	{"of many who open sessions and bound them each is let in", func(t *T) {
+		t.with("alice")
+		for i := range 5 {
+			t.is(t.Stores.Sessions.CreateSession(t.ctx, session(fmt.Sprint("before", i), "id-alice")), nil)
+		}
+		for _, err := range t.race(20, func(i int, sub Subject) error {
+			return sub.Stores.Transactions.Transact(t.ctx, func(s authcore.Stores) error {
+				mine := session(fmt.Sprintf("s%02d", i), "id-alice")
+				mine.LastSeen = noon.Add(time.Hour)
+				if err := s.Sessions.CreateSession(t.ctx, mine); err != nil {
+					return err
+				}
+				_, err := s.Sessions.EndSessionsOf(t.ctx, "id-alice", mine.ID, 4, noon)
+				return err
+			})
+		}) {
+			t.is(err, nil)
+		}
+		last := session("last", "id-alice")
+		t.is(t.Stores.Sessions.CreateSession(t.ctx, last), nil)
+		_, err := t.Stores.Sessions.EndSessionsOf(t.ctx, "id-alice", "last", 4, noon)
+		t.is(err, nil)
+		all, err := t.Stores.Sessions.SessionsOf(t.ctx, "id-alice", noon)
+		t.is(err, nil)
+		same(t, len(all), 5)
+	}},
+	{"of many who end those of a user each session is told to one", func(t *T) {
+		t.with("alice")
+		var want []string
+		for i := range 50 {
+			want = append(want, fmt.Sprintf("s%02d", i))
+			t.is(t.Stores.Sessions.CreateSession(t.ctx, session(want[i], "id-alice")), nil)
+		}
+		told := make([][]string, 6)
+		for _, err := range t.race(len(told), func(i int, sub Subject) (err error) {
+			told[i], err = sub.Stores.Sessions.EndSessionsOf(t.ctx, "id-alice", "", 0, noon)
+			return err
+		}) {
+			t.is(err, nil)
+		}
+		same(t, slices.Sorted(slices.Values(slices.Concat(told...))), want)
 	}},
 	// A renewal is on its way while the user signs out: whoever comes first, the session is over.
 	{"ended while it is renewed it is over", func(t *T) {

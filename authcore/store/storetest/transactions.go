@@ -30,6 +30,10 @@ func registration(ctx context.Context, s authcore.Stores) error {
 		func() error { return s.Sessions.CreateSession(ctx, session("first", u.ID)) },
 		func() error { return s.Sessions.EndSession(ctx, "old") },
 		func() error {
+			_, err := s.Sessions.EndSessionsOf(ctx, "id-alice", "", 0, noon)
+			return err
+		},
+		func() error {
 			return s.Confirmations.ReplaceConfirmation(ctx, confirmation(authcore.ConfirmReset, "id-carol"))
 		},
 		func() error { return s.Credentials.DeleteCredential(ctx, "id-alice", "second") },
@@ -52,6 +56,7 @@ func (t *T) beforeRegistration() {
 	second.ID, second.Key = "second", "0xsecond"
 	t.is(t.Stores.Credentials.AddCredential(t.ctx, second), nil)
 	t.is(t.Stores.Sessions.CreateSession(t.ctx, session("old", "id-alice")), nil)
+	t.is(t.Stores.Sessions.CreateSession(t.ctx, session("older", "id-alice")), nil)
 	t.is(t.Stores.Keys.AddKey(t.ctx, key("a"), ""), nil)
 	t.expect(confirmation(authcore.ConfirmRegistration, "carol@example.com"))
 	for _, id := range []string{"used", "revoked"} {
@@ -85,6 +90,8 @@ func (t *T) registered(s authcore.Stores, did bool) {
 	_, err = s.Sessions.Session(t.ctx, "first")
 	is(err, nil, authcore.ErrSessionNotFound)
 	_, err = s.Sessions.Session(t.ctx, "old")
+	is(err, authcore.ErrSessionNotFound, nil)
+	_, err = s.Sessions.Session(t.ctx, "older")
 	is(err, authcore.ErrSessionNotFound, nil)
 	_, err = s.Confirmations.Confirmation(t.ctx, authcore.ConfirmReset, authcore.HashSecret("key of id-carol"))
 	is(err, nil, authcore.ErrConfirmationNotFound)
