@@ -47,6 +47,10 @@ func open(t testing.TB, c Config) *Store {
 	return s
 }
 
+// patience is how long what must come may take on a machine that has much else to do: it limits waiting, and nothing that
+// passes takes so long.
+const patience = time.Minute
+
 func oneServer(s *servers.RedisServer) Config { return Config{URLs: []string{s.URL()}} }
 
 // inASecond is a configuration with the default deadline.
