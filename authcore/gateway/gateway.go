@@ -12,6 +12,7 @@ import (
 
 // Gateway is the door of one site. Make one with New; it is safe for use by many goroutines.
 type Gateway struct {
+	asks      refusals // of proxies that ask as nobody can answer them, told in the log
 	realm     *Realm
 	site      Site
 	origin    origin

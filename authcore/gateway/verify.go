@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -33,6 +34,7 @@ func (g *Gateway) answerProxy(w http.ResponseWriter, r *http.Request, sub string
 	}()
 	asked, err := g.askedOf(r, sub)
 	if err != nil {
+		g.tellMisasked(r, asked, err)
 		out.refuse(r, err)
 		return
 	}
@@ -109,6 +111,23 @@ func (g *Gateway) askedOf(r *http.Request, sub string) (forwarded, error) {
 		f.back = g.site.Path + "/" + backRoute + "?to=" + url.QueryEscape(f.scheme+"://"+f.host+f.target)
 	}
 	return f, nil
+}
+
+// tellMisasked tells the log of a proxy that cannot be answered as it asks: what it is answered it drops, so that its
+// visitors see an error page of its own, and nobody sees why. Each mistake is told once a minute, and ten of them at most;
+// a request that no proxy makes well, for its method or target, is the client's.
+func (g *Gateway) tellMisasked(r *http.Request, f forwarded, err error) {
+	e, ok := err.(*Error)
+	if !ok || e.Code != errUntrustedProxy.Code && e.Code != "invalid_request" {
+		return
+	}
+	kind := refusalKey{code: e.Code, typed: sha256.Sum256([]byte(e.Detail))}
+	if write, _ := g.asks.count(kind, refusal{}, g.realm.Now()); !write {
+		return
+	}
+	g.realm.Logger.LogAttrs(r.Context(), slog.LevelWarn, "a proxy asks verify and cannot be answered: "+e.Detail,
+		slog.String("code", e.Code), slog.String("origin", g.origin.text), slog.String("peer", remoteAddr(r).String()),
+		slog.String("asked_scheme", f.scheme), slog.String("asked_host", f.host))
 }
 
 func parseTarget(target string) (*url.URL, *Error) {
