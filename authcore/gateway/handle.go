@@ -204,7 +204,7 @@ func (g *Gateway) ownPath(r *http.Request) (sub string, own bool) {
 		return "", false
 	}
 	if strings.HasSuffix(p, "/") {
-		return "", true // path.Clean drops it, and no route ends in one
+		return "/", true // path.Clean drops it, and no route ends in one
 	}
 	return sub[1:], true
 }

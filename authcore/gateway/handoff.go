@@ -111,7 +111,7 @@ func (g *Gateway) handOffRoutes(all map[string]route) map[string]route {
 // staysAway reports whether a route is one also where the sign-in is elsewhere.
 func staysAway(path string) bool {
 	switch path {
-	case "sign-out", "session", "jwks.json", "health/live", "health/ready", "assets/*", confirmPage, "authgate.js", verifyRoute, backRoute:
+	case "", "sign-out", "session", "jwks.json", "health/live", "health/ready", "assets/*", confirmPage, "authgate.js", verifyRoute, backRoute:
 		return true
 	}
 	return strings.HasPrefix(path, verifyBelow)

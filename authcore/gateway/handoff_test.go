@@ -254,7 +254,7 @@ func TestAwaySiteHasNoSignIn(t *testing.T) {
 	}
 	allowed := []string{
 		"GET sign-in", "GET hand-off", "POST sign-out", "GET session", "GET jwks.json", "GET health/live", "GET health/ready", "GET assets/*",
-		"GET account", "GET account/*", "GET admin", "GET admin/*", "GET confirm", "POST confirm", "GET authgate.js", "GET back",
+		"GET ", "GET account", "GET account/*", "GET admin", "GET admin/*", "GET confirm", "POST confirm", "GET authgate.js", "GET back",
 	}
 	for _, one := range there {
 		if !slices.Contains(allowed, one) && !strings.HasPrefix(one, "GET verify") {

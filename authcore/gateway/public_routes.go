@@ -107,6 +107,12 @@ func (g *Gateway) showAccount(name string) serve {
 	}
 }
 
+// leadIn is GET of the mount itself: it leads to the account, which leads who is signed out to the sign-in page.
+func (g *Gateway) leadIn(w http.ResponseWriter, _ *http.Request, _ *visitor) error {
+	g.lead(w, g.site.Path+"/account")
+	return nil
+}
+
 // showModule is GET authgate.js: the module by which single-page apps outlive a session. It finds the other routes by its own
 // address.
 func (g *Gateway) showModule(w http.ResponseWriter, r *http.Request, _ *visitor) error {

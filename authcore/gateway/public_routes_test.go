@@ -64,6 +64,35 @@ func TestPages(t *testing.T) {
 	}
 }
 
+func TestMountLeadsToTheAccount(t *testing.T) {
+	h := build(t)
+	for path, want := range map[string]string{
+		"/auth": "/auth/account", "/auth/": "/auth/account", "/auth/?return_to=//evil.example": "/auth/account",
+		"/auth/account/": "", "/auth/none": "", "/auth/none/": "", "/auth/credentials/": "", "/authority": "backend",
+	} {
+		r := h.request("GET", "account", "")
+		u, err := url.Parse(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.URL, r.RequestURI = u, path
+		a := h.serve(r)
+		if want == "" {
+			a.refused(404, "not_found")
+		} else if want == "backend" {
+			a.refused(401, "unauthenticated")
+		} else if a.Code != 303 || a.Header().Get("Location") != want {
+			t.Errorf("%s: %d to %q, want %q", path, a.Code, a.Header().Get("Location"), want)
+		}
+	}
+	without := build(t, func(_ *RealmConfig, s *Site) { s.Pages = nil })
+	r := without.request("GET", "account", "")
+	r.URL.Path = "/auth/"
+	without.serve(r).refused(404, "not_found")
+	h.do("POST", "", "{}").refused(405, "method_not_allowed")
+	h.do("POST", "none", "{}").refused(404, "not_found")
+}
+
 func TestAccountPage(t *testing.T) {
 	h := build(t)
 	a := h.do("GET", "account", "")
@@ -101,7 +130,7 @@ func TestWithoutPages(t *testing.T) {
 
 func TestRoutesThatAreNotThere(t *testing.T) {
 	h := build(t)
-	for _, sub := range []string{"", "nothing", "session/", "session/x", "sign-in/", "assets", "assets/", "assets/a/b", "challenge", "challenge/", "health", "Session", "*"} {
+	for _, sub := range []string{"nothing", "session/", "session/x", "sign-in/", "assets", "assets/", "assets/a/b", "challenge", "challenge/", "health", "Session", "*"} {
 		a := h.do("GET", sub, "")
 		if a.Code != 404 {
 			t.Errorf("GET %q: %d %s", sub, a.Code, a.Body)

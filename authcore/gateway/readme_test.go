@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"net/http"
 	"os"
 	"regexp"
@@ -29,7 +30,7 @@ func TestReadmeNamesEveryRoute(t *testing.T) {
 	for path, to := range h.gateway.routes {
 		for method, do := range map[string]serve{http.MethodGet: to.get, http.MethodPost: to.post, http.MethodPatch: to.patch, http.MethodDelete: to.delete} {
 			if do != nil {
-				there = append(there, method+" "+path)
+				there = append(there, method+" "+cmp.Or(path, "."))
 			}
 		}
 		if to.raw != nil {

@@ -129,6 +129,7 @@ func (g *Gateway) addPages(routes map[string]route) {
 	} {
 		routes[path] = route{get: g.showAccount(name)}
 	}
+	routes[""] = route{get: g.leadIn}
 	routes["assets/*"] = route{get: g.showAsset}
 	routes["authgate.js"] = route{get: g.showModule}
 }
@@ -197,6 +198,9 @@ func (g *Gateway) lookUp(sub string) (to route, values []string, ok bool) {
 		return g.routes[verifyRoute], nil, true
 	}
 	pattern, values := g.patterns.match(sub)
+	if pattern == "" {
+		return route{}, nil, false // and not the route of the mount itself
+	}
 	to, ok = g.routes[pattern]
 	return to, values, ok
 }
