@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -199,14 +200,22 @@ func (s Server) must(err error) {
 	}
 }
 
-// freePort answers a port of 127.0.0.1 that nobody listens on.
+// looked is the number of ports that were looked at.
+var looked atomic.Uint32
+
+// freePort answers a port of 127.0.0.1 that nobody listens on, and below those that the system gives to outgoing
+// connections, so that none of these takes it before the server does.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	const least, many = 6500, 5500
+	var err error
+	for range 2000 {
+		port := least + (os.Getpid()*37+int(looked.Add(1)))%many
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, err
 }
 
 // within tries until it is done or the time is over, and answers the last error.
