@@ -167,13 +167,21 @@ async function startBackend() {
 	return { port: server.address().port, seen, close };
 }
 
+let looked = process.pid * 37 % 18_000;
+
+// Below the ports that the system gives to outgoing connections, so that none of these takes one before Caddy does.
 async function freePorts(n) {
-	const servers = await Promise.all(Array.from({ length: n }, () => new Promise((resolve, reject) => {
-		const server = net.createServer().once('error', reject);
-		server.listen(0, '127.0.0.1', () => resolve(server));
-	})));
-	const ports = servers.map((server) => server.address().port);
-	await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+	const ports = [];
+	while (ports.length < n) {
+		const port = 12_000 + looked++ % 18_000;
+		const free = await new Promise((resolve) => {
+			const server = net.createServer().once('error', () => resolve(false));
+			server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+		});
+		if (free) {
+			ports.push(port);
+		}
+	}
 	return ports;
 }
 
