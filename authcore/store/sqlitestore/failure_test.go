@@ -110,15 +110,20 @@ func TestLockedByAnotherProcess(t *testing.T) {
 	if _, err := conn.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	begun := time.Now()
-	err = createUser(ctx, s, "bob")
-	if !errors.Is(err, authcore.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatalf("got error %v", err)
+	// SQLite alone would wait for lockWait, each time; the quickest of a few is less, however busy the machine is.
+	best := time.Hour
+	for n := 0; n < 20 && best > 400*time.Millisecond; n++ {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		begun := time.Now()
+		err = createUser(ctx, s, "bob")
+		cancel()
+		if !errors.Is(err, authcore.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("got error %v", err)
+		}
+		best = min(best, time.Since(begun))
 	}
-	if took := time.Since(begun); took > 400*time.Millisecond {
-		t.Fatalf("it took %v", took)
+	if best > 400*time.Millisecond {
+		t.Fatalf("it took %v", best)
 	}
 	// Reading goes on meanwhile.
 	if _, err := s.Stores().Users.User(t.Context(), "alice"); err != nil {
