@@ -74,8 +74,7 @@ func failing(t *testing.T, s *postgresstore.Store, limit time.Duration) {
 			t.Errorf("%s: got error %v", what, err)
 		}
 	}
-	// Six operations, one after the other.
-	if took := time.Since(began); took > 6*limit+time.Second {
+	if took := time.Since(began); took > limit {
 		t.Errorf("it took %v", took)
 	}
 }
@@ -109,10 +108,10 @@ func TestPausedServer(t *testing.T) {
 	l := listen(t, s)
 	l.is(t, true)
 	signal(t, server, syscall.SIGSTOP)
-	failing(t, s, time.Second)
+	failing(t, s, 2*patience)
 	l.is(t, false)
 	signal(t, server, syscall.SIGCONT)
-	working(t, s, 5*time.Second)
+	working(t, s, patience)
 	l.is(t, true)
 }
 
@@ -132,14 +131,14 @@ func TestStoppedServer(t *testing.T) {
 	}{{"stopped", server.Stop}, {"killed", server.Kill}} {
 		how.end()
 		l.is(t, false)
-		failing(t, s, time.Second)
+		failing(t, s, 2*patience)
 		began := time.Now()
 		_, err := postgresstore.Open(t.Context(), postgresstore.Config{DSN: dsn})
-		if !errors.Is(err, authcore.ErrUnavailable) || time.Since(began) > 5*time.Second {
+		if !errors.Is(err, authcore.ErrUnavailable) || time.Since(began) > patience {
 			t.Errorf("open, %s: %v after %v", how.name, err, time.Since(began))
 		}
 		server.Start()
-		working(t, s, 5*time.Second)
+		working(t, s, patience)
 		l.is(t, true)
 		if _, err := s.Stores().Users.User(t.Context(), "alice"); err != nil {
 			t.Errorf("%s: %v", how.name, err)
@@ -158,11 +157,11 @@ func TestServerThatTakesConnectionsAndSaysNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	began := time.Now()
 	_, err = postgresstore.Open(ctx, postgresstore.Config{DSN: "postgres://a:secret@" + silent.Addr().String() + "/d?sslmode=disable&connect_timeout=1"})
-	if !errors.Is(err, authcore.ErrUnavailable) || time.Since(began) > 9*time.Second {
+	if !errors.Is(err, authcore.ErrUnavailable) || time.Since(began) > patience {
 		t.Fatalf("got error %v after %v", err, time.Since(began))
 	}
 }
@@ -249,7 +248,7 @@ func TestKilledConnections(t *testing.T) {
 	work.Wait()
 	close(done)
 	killing.Wait()
-	working(t, a, 5*time.Second)
+	working(t, a, patience)
 	for i := range counted {
 		if n := counted[i].Load(); n > 1 {
 			t.Errorf("challenge %d counted %d times", i, n)
@@ -292,7 +291,7 @@ func TestHeldLock(t *testing.T) {
 	}
 	began := time.Now()
 	err = s.Stores().Sessions.CreateSession(t.Context(), authcore.Session{ID: "s", UserID: "alice"})
-	if took := time.Since(began); !errors.Is(err, authcore.ErrUnavailable) || took > 3*time.Second {
+	if took := time.Since(began); !errors.Is(err, authcore.ErrUnavailable) || took > patience {
 		t.Errorf("got error %v after %v", err, took)
 	}
 	if _, err := s.Stores().Users.User(t.Context(), "alice"); err != nil {

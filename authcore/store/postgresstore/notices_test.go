@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long something may take on a busy machine.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // listener writes down what it is told.
 type listener struct {
