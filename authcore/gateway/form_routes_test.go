@@ -197,6 +197,12 @@ func TestFormOfSuspendedAccount(t *testing.T) {
 	if d.told("suspended") != 1 {
 		t.Fatalf("told %q", d.seen.told)
 	}
+	for _, a := range []answer{first, right} {
+		if a.Header().Get("X-Request-Id") == "" {
+			t.Error("it has no number")
+		}
+		a.Header().Del("X-Request-Id") // another one for each
+	}
 	if !maps.EqualFunc(first.Header(), right.Header(), slices.Equal) || withoutCause(first.Body.String()) != withoutCause(right.Body.String()) {
 		t.Errorf("%v %s\nnot %v %s", right.Header(), right.Body, first.Header(), first.Body)
 	}

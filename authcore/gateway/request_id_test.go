@@ -31,7 +31,7 @@ func TestRequestIsNamedAlike(t *testing.T) {
 	// A form without JavaScript is shown once more, with what is wrong.
 	d.log.Reset()
 	a := d.shown(d.send("sign-in", formOf("email", "a@example.com", "password", "not the password of anybody")), "sign-in", 401, "invalid_credentials")
-	if id := d.pages.last.RequestID; id == "" || len(a.Header()["X-Request-Id"]) != 1 || a.Header().Get("X-Request-Id") != id || strings.Count(d.log.String(), "request_id="+id+"\n") != 1 {
+	if id := d.pages.last.RequestID; id == "" || len(a.Header()["X-Request-Id"]) != 1 || a.Header().Get("X-Request-Id") != id || strings.Count(d.log.String(), "request_id="+id+" cause=") != 1 {
 		t.Errorf("the form says %q, the header %q, the log %s", id, a.Header()["X-Request-Id"], d.log)
 	}
 	// Programs have it in the header alone: bodies of refusals that are to be one stay alike. Calls of gRPC, too.
