@@ -445,8 +445,8 @@ func TestForwardAuthByTheWordsOfTraefikAndEnvoy(t *testing.T) {
 			t.Errorf("Envoy is not told to remove %s: %q", name, a.header)
 		}
 	}
-	shown := snippet(t, "yaml", "ext_authz") + snippet(t, "yaml", "forwardAuth")
-	for _, setting := range []string{"path_prefix: /auth/verify\n", "exact: cookie ", "exact: x-forwarded-proto ", "prefix: sec- ", "/auth/verify?redirect\n"} {
+	shown := snippet(t, "yaml", "ext_authz") + snippet(t, "yaml", "forwardAuth") + snippet(t, "yaml", "aliasHeadersStrategy: delete")
+	for _, setting := range []string{"path_prefix: /auth/verify\n", "exact: cookie ", "exact: x-forwarded-proto ", "prefix: sec- ", "/auth/verify?redirect\n", `name:find("[^%w:-]")`} {
 		if !strings.Contains(shown, setting) {
 			t.Errorf("the README does not set %q", setting)
 		}
