@@ -188,7 +188,7 @@ func (a *App) parseWallet(d *caddyfile.Dispenser, args []string) error {
 		durationOption("challenge_ttl", &a.Wallet.ChallengeTTL).checked(a.check),
 		option{usage: "chains <chain-id>...", min: 1, max: -1, parse: a.parseChains}.checked(a.check),
 		option{usage: "solana mainnet | testnet | devnet | off", min: 1, max: 1, parse: a.parseSolana}.checked(a.check),
-		option{usage: "rpc <chain-id> <url>...", min: 2, max: -1, repeat: true, parse: a.parseRPC}.checked(a.check),
+		option{usage: "rpc <chain-id> <url>...", min: 2, max: -1, repeat: true, parse: a.parseRPC}.expanding().checked(a.check),
 		{usage: "rpc_proxy environment | off", min: 1, max: 1, parse: a.parseRPCProxy},
 		option{usage: "factory <address>...", min: 1, max: -1, repeat: true, parse: a.parseFactories}.checked(a.check).notingPlace(&factoryAt),
 		durationOption("recheck", &a.Wallet.Recheck).checked(a.check),

@@ -114,7 +114,7 @@ func brandOption(into **Brand) option {
 		}
 		return parseBlock(d, "brand", []option{
 			textOption("name <name>", &b.Name).checked(b.check),
-			textOption("logo <file>", &b.Logo),
+			textOption("logo <file>", &b.Logo).expanding(),
 			colours("accent <colour> [<colour in the dark>]", &b.Accent),
 			colours("background <colour> [<colour in the dark>]", &b.Background),
 			option{usage: "text [<language>] <key> <text>", min: 2, max: 3, repeat: true, parse: func(_ *caddyfile.Dispenser, args []string) error {

@@ -17,6 +17,8 @@ type option struct {
 	repeat   bool   // may be written more than once
 	// block says that parse reads the block that may follow the arguments; without it a block is an error.
 	block bool
+	// expands says that placeholders are replaced in the arguments when the configuration is loaded.
+	expands bool
 	// parse is given the arguments; the dispenser stands on the last of them.
 	parse func(d *caddyfile.Dispenser, args []string) error
 	// parseGuest, in place of parse, hands the line and its block to a guest module; the dispenser stands on the name of
@@ -56,6 +58,30 @@ func (o option) notingPlace(at **caddyfile.Dispenser) option {
 	return o
 }
 
+// expanding is the option with placeholders that are replaced.
+func (o option) expanding() option {
+	o.expands = true
+	return o
+}
+
+// checkExpanded refuses a placeholder where none is replaced, as the text that it is could be meant by nobody.
+func (o option) checkExpanded(d *caddyfile.Dispenser, args []string) error {
+	for _, arg := range args {
+		for _, kind := range []string{"{env.", "{file."} {
+			_, rest, found := strings.Cut(arg, kind)
+			name, _, closed := strings.Cut(rest, "}")
+			switch {
+			case o.expands || !found || !closed:
+			case kind == "{env.":
+				return d.Errf("%s: placeholders are not replaced here; write {$%s}, which is replaced when the Caddyfile is read", arg, name)
+			default:
+				return d.Errf("%s: placeholders are not replaced here; write the text itself, or {$NAME} for a variable of the environment", arg)
+			}
+		}
+	}
+	return nil
+}
+
 // here is a copy of the dispenser that stays where d stands now, to tell that place in an error.
 func here(d *caddyfile.Dispenser) *caddyfile.Dispenser {
 	at := *d
@@ -89,6 +115,9 @@ func parseBlock(d *caddyfile.Dispenser, of string, options []option) error {
 		}
 		if slices.Contains(args, "") {
 			return d.Errf("an argument of %q is empty", name)
+		}
+		if err := o.checkExpanded(d, args); err != nil {
+			return err
 		}
 		if err := o.parse(d, args); err != nil {
 			return err

@@ -112,7 +112,7 @@ func (a *App) parseMail(d *caddyfile.Dispenser, _ []string) error {
 	a.Mail = new(MailOptions)
 	o := a.Mail
 	return parseBlock(d, "mail", []option{
-		textOption(`from "<name> <address>"`, &o.From).checked(func() error {
+		textOption(`from "<name> <address>"`, &o.From).expanding().checked(func() error {
 			if strings.Contains(o.From, "{") {
 				return nil
 			}
@@ -121,9 +121,9 @@ func (a *App) parseMail(d *caddyfile.Dispenser, _ []string) error {
 			}
 			return nil
 		}),
-		option{usage: "smtp <host:port> { <options> }", min: 1, max: 1, block: true, parse: o.parseSMTP}.
+		option{usage: "smtp <host:port> { <options> }", min: 1, max: 1, block: true, parse: o.parseSMTP}.expanding().
 			checked(func() error { return o.SMTP.check() }),
-		textOption("templates <folder>", &o.Templates).checked(func() error {
+		textOption("templates <folder>", &o.Templates).expanding().checked(func() error {
 			if strings.Contains(o.Templates, "{") {
 				return nil
 			}
@@ -140,8 +140,8 @@ func (o *MailOptions) parseSMTP(d *caddyfile.Dispenser, args []string) error {
 		return d.WrapErr(err)
 	}
 	return parseBlock(d, "smtp", []option{
-		textOption("username <name>", &s.Username),
-		textOption("password <password>", &s.Password),
-		textOption("tls starttls | implicit | off", &s.TLS).checked(func() error { return s.checkSoFar() }),
+		textOption("username <name>", &s.Username).expanding(),
+		textOption("password <password>", &s.Password).expanding(),
+		textOption("tls starttls | implicit | off", &s.TLS).expanding().checked(func() error { return s.checkSoFar() }),
 	})
 }

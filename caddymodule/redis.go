@@ -76,14 +76,14 @@ func (s *RedisChallengeStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Err("challenge_store redis has no URL; write for example: challenge_store redis redis://localhost:6379")
 	}
 	err := parseBlock(d, "challenge_store redis", []option{
-		{usage: "sentinel <master> { <options> }", min: 1, max: 1, block: true, parse: s.parseSentinel},
+		{usage: "sentinel <master> { <options> }", min: 1, max: 1, block: true, expands: true, parse: s.parseSentinel},
 		{usage: "cluster", parse: func(*caddyfile.Dispenser, []string) error {
 			s.Cluster = true
 			return nil
 		}},
-		textOption("prefix <prefix>", &s.Prefix),
-		textOption("ca <file>", &s.CA),
-		textOption("server_name <name>", &s.ServerName),
+		textOption("prefix <prefix>", &s.Prefix).expanding(),
+		textOption("ca <file>", &s.CA).expanding(),
+		textOption("server_name <name>", &s.ServerName).expanding(),
 	})
 	if err != nil {
 		return err
@@ -104,8 +104,8 @@ func (s *RedisChallengeStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (s *RedisChallengeStore) parseSentinel(d *caddyfile.Dispenser, args []string) error {
 	s.Sentinel = &RedisSentinel{Master: args[0]}
 	return parseBlock(d, "sentinel", []option{
-		textOption("username <name>", &s.Sentinel.Username),
-		textOption("password <password>", &s.Sentinel.Password),
+		textOption("username <name>", &s.Sentinel.Username).expanding(),
+		textOption("password <password>", &s.Sentinel.Password).expanding(),
 	})
 }
 

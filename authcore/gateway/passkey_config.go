@@ -60,6 +60,11 @@ func offered(realm *Realm, o origin, asked []authcore.Method) ([]authcore.Method
 		if slices.Contains(asked[:i], m) {
 			return nil, fmt.Errorf("gateway: methods: %q stands twice; write it once", m)
 		}
+		switch m {
+		case authcore.Passkey, authcore.Wallet, authcore.Password, authcore.ProgramKey:
+		default:
+			return nil, fmt.Errorf("gateway: methods: %q: there is no such way to sign in; write passkey, wallet, password or key", m)
+		}
 		if !slices.Contains(has, m) {
 			return nil, fmt.Errorf("gateway: methods: %q is not on: switch it on in the global authgate options, or leave it out", m)
 		}
