@@ -162,7 +162,7 @@ func (v *view) said() map[string]string {
 	if v.Name == "account" || v.Administers() {
 		for _, key := range []string{
 			"usernameInvalid", "usernameTaken", "passkeyClosed", "registrationClosed", "emailClosed", "nameInvalid",
-			"passwordOrEmailWrong", "done", "methodOff",
+			"passwordOrEmailWrong", "done", "methodOff", "passkeyNoneYet",
 		} {
 			delete(texts, key)
 		}

@@ -154,7 +154,7 @@ test('whoever cancels, in the page or at the device, is told quietly and can try
 		await device.verify(false);
 		await device.touch(true);
 		await button(page, signInButton).click();
-		await says(page, 'No passkey was used, and nothing happened.');
+		await says(page, /^No passkey was used, and nothing happened\. If you have none for \S+ yet, press “Create an account with a passkey”\.$/);
 		assert.equal(await status(page).getAttribute('data-kind'), '');
 		assert.equal(await focused(page), signInButton);
 

@@ -47,7 +47,7 @@ export function mount(section, page) {
 		if (username) complain(username);
 		suggestions?.stop();
 		const attempt = page.begin(button);
-		await attemptTo(attempt, () => act(attempt, name ? { username: name } : {}));
+		await attemptTo(attempt, () => act(attempt, name ? { username: name } : {}), button === signIn);
 		if (attempt.over) suggestions?.start();
 	}
 
@@ -61,12 +61,13 @@ export function mount(section, page) {
 		}
 	}
 
-	async function attemptTo(attempt, act) {
+	async function attemptTo(attempt, act, uses) {
 		try {
 			await act();
 		} catch (error) {
 			const own = username && ofUsername[error.code];
-			attempt.fail(...(own ? [] : explain(error, page)));
+			const none = uses && create && error?.name === 'NotAllowedError'; // browsers do not say whether there is one
+			attempt.fail(...(own ? [] : none ? [page.say('passkeyNoneYet', { button: create.textContent }), ''] : explain(error, page)));
 			if (own) {
 				complain(username, page.say(own));
 				username.focus();
