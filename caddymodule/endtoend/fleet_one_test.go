@@ -156,7 +156,7 @@ func (g *gate) events(t *testing.T, lines ...string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	text := request("GET", eventsTarget, append(lines, "Accept: text/event-stream")...)

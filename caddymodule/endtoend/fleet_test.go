@@ -121,15 +121,6 @@ func (f *fleet) settle() {
 	eventually(2*time.Second, func() bool { return time.Now().Unix() > f.born })
 }
 
-// patience is how long what must happen within limit may take where the machine has much else to do: the fleet tests run
-// several servers and processes at once. AUTHGATE_STRICT=1 holds them to the limits as they are written.
-func patience(limit time.Duration) time.Duration {
-	if os.Getenv("AUTHGATE_STRICT") != "" {
-		return limit
-	}
-	return 3 * limit
-}
-
 // wantReady waits until the gate is ready, for as long as a recovery may take.
 func (g *gate) wantReady(t *testing.T) {
 	t.Helper()

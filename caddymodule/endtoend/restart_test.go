@@ -68,7 +68,7 @@ func (g *gate) retry(t *testing.T, text string) answer {
 	t.Helper()
 	var a answer
 	var err error
-	if !eventually(5*time.Second, func() bool { a, err = g.try(text); return err == nil }) {
+	if !eventually(time.Minute, func() bool { a, err = g.try(text); return err == nil }) {
 		t.Fatal(err)
 	}
 	return a
@@ -101,7 +101,7 @@ func TestReloadKeepsState(t *testing.T) {
 	conn, a := g.open(t, "/ws", browser.cookieLine(), "Origin: "+g.origin)
 	a.want(t, 101)
 	g.signOut(t, browser.cookieLine())
-	if !endsWithin(t, conn, time.Second) {
+	if !endsWithin(t, conn, patience(time.Second)) {
 		t.Error("a websocket outlives its session after reloads")
 	}
 }

@@ -50,7 +50,7 @@ func TestNoSecretInTheLogs(t *testing.T) {
 	keep("second access token", next.AccessToken)
 	keep("second refresh token", next.RefreshToken)
 	g.post(t, "token/refresh", map[string]any{"refresh_token": next.RefreshToken + "x"}).want(t, 401)
-	if !eventually(5*time.Second, func() bool {
+	if !eventually(time.Minute, func() bool {
 		c := g.get(t, "/reports/x", browser.cookieLine()).cookie()
 		if c != nil {
 			secrets["renewed cookie token"] = c.Value[strings.LastIndexByte(c.Value, '.')+1:]

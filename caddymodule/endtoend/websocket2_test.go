@@ -30,7 +30,7 @@ func (g *gate) connect(t *testing.T, protocol, target string, lines ...string) (
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	h := &h2conn{t, conn, http2.NewFramer(conn, conn)}
@@ -146,7 +146,7 @@ func TestWebsocketOverHTTP2(t *testing.T) {
 	}
 	g.wantIdentity(t, a, s.User)
 	g.signOut(t, s.cookieLine())
-	if !stream.endsWithin(time.Second) {
+	if !stream.endsWithin(patience(time.Second)) {
 		t.Error("a second after sign-out the websocket is open")
 	}
 }
