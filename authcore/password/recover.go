@@ -213,7 +213,7 @@ func (p *Passwords) setPassword(ctx context.Context, u authcore.User, keep, pass
 	// An account of before there was a bound may have more sessions than can end in the time that a transaction has.
 	over, err := p.Stores.Sessions.EndSessionsOf(ctx, u.ID, keep, authcore.MostSessions, now)
 	if err != nil {
-		return nil, storeError("end sessions", err)
+		return nil, authcore.StoreError("password: end sessions", err)
 	}
 	sealed, err := p.seal(ctx, authcore.Mail{Kind: authcore.MailPasswordChanged, To: u.Email, Name: u.Name}, by)
 	if err != nil {
