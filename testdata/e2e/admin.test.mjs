@@ -201,41 +201,6 @@ test('the sessions of a user are told by browser and system', async () => {
 	});
 });
 
-// A break in the middle of "Administrator" makes two words of none.
-test('tables break no word that has room, and no page is wider than its window', async () => {
-	await visit(asBoss, async (page) => {
-		await administer(page);
-		assert.equal(await page.evaluate(async () => (await fetch('/auth/admin/invites', {
-			method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ roles: ['admin', 'accounting'], uses: 3, note: 'Administrators of the department' }),
-		})).status), 200);
-	});
-	for (const width of [1280, 800, 390]) {
-		await visit({ ...asBoss, viewport: { width, height: 800 } }, async (page) => {
-			for (const [path, ready] of [['admin', 'Users shown'], ['admin/log', 'Events shown'], ['admin/invitations', '']]) {
-				await administer(page, path);
-				await (ready ? says(page, ready) : page.locator('tbody td').first().waitFor());
-				await page.waitForLoadState('networkidle');
-				assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${path} at ${width} px is too wide`);
-				assert.deepEqual(await page.evaluate(() => {
-					const broken = [];
-					const texts = document.createTreeWalker(document.querySelector('table'), NodeFilter.SHOW_TEXT);
-					while (texts.nextNode()) {
-						for (const { 0: word, index } of texts.currentNode.data.matchAll(/[\p{L}]{2,13}(?![^\s,.])/gu)) {
-							const before = texts.currentNode.data[index - 1] ?? ' ';
-							if (!/\s/.test(before)) continue; // the end of an address, say
-							const range = document.createRange();
-							range.setStart(texts.currentNode, index);
-							range.setEnd(texts.currentNode, index + word.length);
-							if (range.getClientRects().length > 1) broken.push(word);
-						}
-					}
-					return broken;
-				}), [], `${path} at ${width} px`);
-			}
-		});
-	}
-});
-
 // The program of a browser is what its user says it is.
 test('sessions are ended, also such as another administrator ended meanwhile', async () => {
 	const { id } = people[6];
@@ -342,6 +307,41 @@ test('an invite for nobody is refused at the field, before anything is asked', a
 		await uses.fill('2');
 		await page.locator('#uses-problem').waitFor({ state: 'hidden' });
 	});
+});
+
+// A break in the middle of "Administrator" makes two words of none.
+test('tables break no word that has room, and no page is wider than its window', async () => {
+	await visit(asBoss, async (page) => {
+		await administer(page);
+		assert.equal(await page.evaluate(async () => (await fetch('/auth/admin/invites', {
+			method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ roles: ['admin', 'accounting'], uses: 3, note: 'Administrators of the department' }),
+		})).status), 200);
+	});
+	for (const width of [1280, 800, 390]) {
+		await visit({ ...asBoss, viewport: { width, height: 800 } }, async (page) => {
+			for (const [path, ready] of [['admin', 'Users shown'], ['admin/log', 'Events shown'], ['admin/invitations', '']]) {
+				await administer(page, path);
+				await (ready ? says(page, ready) : page.locator('tbody td').first().waitFor());
+				await page.waitForLoadState('networkidle');
+				assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${path} at ${width} px is too wide`);
+				assert.deepEqual(await page.evaluate(() => {
+					const broken = [];
+					const texts = document.createTreeWalker(document.querySelector('table'), NodeFilter.SHOW_TEXT);
+					while (texts.nextNode()) {
+						for (const { 0: word, index } of texts.currentNode.data.matchAll(/[\p{L}]{2,13}(?![^\s,.])/gu)) {
+							const before = texts.currentNode.data[index - 1] ?? ' ';
+							if (!/\s/.test(before)) continue; // the end of an address, say
+							const range = document.createRange();
+							range.setStart(texts.currentNode, index);
+							range.setEnd(texts.currentNode, index + word.length);
+							if (range.getClientRects().length > 1) broken.push(word);
+						}
+					}
+					return broken;
+				}), [], `${path} at ${width} px`);
+			}
+		});
+	}
 });
 
 test('rules are shown, and what becomes of a request', async () => {
