@@ -93,16 +93,19 @@ func (f cookieForm) setForm(key string) string {
 	return f.name + formSuffix + "=" + key + f.attrs + "; Max-Age=" + strconv.FormatInt(int64(formLife/time.Second), 10)
 }
 
-// take answers the values of the site's session, device, form and bond cookies and of bouncedCookie in a request's Cookie
-// headers, "" where there is none, and removes every cookie under one of the gateway's names from them, so that no backend sees one. Two of a name in a
-// request count as none: one of them was planted. It parses for itself since net/http gives up on a request with
-// thousands of cookies.
-func (f cookieForm) take(h http.Header) (session, device, form, bond, bounced string) {
+// ownCookies are the values of the gateway's cookies in a request, "" where there is none.
+type ownCookies struct{ session, device, form, bond, bounced string }
+
+// take answers the values of the site's own cookies in a request's Cookie headers, and removes every cookie under one of the
+// gateway's names from them, so that no backend sees one. Two of a name in a request count as none: one of them was planted.
+// It parses for itself since net/http gives up on a request with thousands of cookies.
+func (f cookieForm) take(h http.Header) (c ownCookies) {
 	lines := h["Cookie"]
 	if len(lines) == 0 {
-		return "", "", "", "", ""
+		return ownCookies{}
 	}
-	sessions, devices, forms, bonds, bounces, own := 0, 0, 0, 0, 0, false
+	var sessions, devices, forms, bonds, bounces int
+	own := false
 	for _, line := range lines {
 		for line != "" {
 			var pair string
@@ -112,21 +115,21 @@ func (f cookieForm) take(h http.Header) (session, device, form, bond, bounced st
 			own = own || isOwnCookie(name)
 			switch kind, of := strings.CutPrefix(name, f.name); {
 			case name == f.bond:
-				bonds, bond = bonds+1, val
+				bonds, c.bond = bonds+1, val
 			case name == bouncedCookie:
-				bounces, bounced = bounces+1, val
+				bounces, c.bounced = bounces+1, val
 			case !of:
 			case kind == "":
-				sessions, session = sessions+1, val
+				sessions, c.session = sessions+1, val
 			case kind == deviceSuffix:
-				devices, device = devices+1, val
+				devices, c.device = devices+1, val
 			case kind == formSuffix:
-				forms, form = forms+1, val
+				forms, c.form = forms+1, val
 			}
 		}
 	}
 	if !own {
-		return "", "", "", "", ""
+		return ownCookies{}
 	}
 	var kept []string
 	for _, line := range lines {
@@ -140,21 +143,21 @@ func (f cookieForm) take(h http.Header) (session, device, form, bond, bounced st
 		h["Cookie"] = kept
 	}
 	if sessions > 1 {
-		session = ""
+		c.session = ""
 	}
-	if devices > 1 || len(device) > maxDevice {
-		device = ""
+	if devices > 1 || len(c.device) > maxDevice {
+		c.device = ""
 	}
 	if forms > 1 {
-		form = ""
+		c.form = ""
 	}
 	if bonds > 1 {
-		bond = ""
+		c.bond = ""
 	}
 	if bounces > 1 {
-		bounced = ""
+		c.bounced = ""
 	}
-	return session, device, form, bond, bounced
+	return c
 }
 
 func isOwnCookie(name string) bool {

@@ -94,7 +94,7 @@ func TestTakeCookie(t *testing.T) {
 			if tt.lines != nil {
 				h["Cookie"] = slices.Clone(tt.lines)
 			}
-			value, _, _, _, _ := f.take(h)
+			value := f.take(h).session
 			if value != tt.value || !slices.Equal(h["Cookie"], tt.left) {
 				t.Errorf("value %q, left %q; want %q, %q", value, h["Cookie"], tt.value, tt.left)
 			}
@@ -106,7 +106,7 @@ func TestTakeCookie(t *testing.T) {
 // passed on.
 func TestTakeCookieFromAFlood(t *testing.T) {
 	h := http.Header{"Cookie": {strings.Repeat("a=b; ", 4000) + "__Host-authgate=v"}}
-	if v, _, _, _, _ := form(t, "https://app.example.com", "").take(h); v != "v" || strings.Contains(h["Cookie"][0], "authgate") {
+	if v := form(t, "https://app.example.com", "").take(h).session; v != "v" || strings.Contains(h["Cookie"][0], "authgate") {
 		t.Errorf("got %q", v)
 	}
 }

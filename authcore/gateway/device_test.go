@@ -33,9 +33,9 @@ func TestTakeDeviceCookie(t *testing.T) {
 		{"endless", "__Host-authgate-device=" + strings.Repeat("d", 300), "", "", ""},
 	} {
 		h := http.Header{"Cookie": {c.line}}
-		session, device, _, _, _ := f.take(h)
-		if session != c.session || device != c.device || h.Get("Cookie") != c.left {
-			t.Errorf("%s: %q, %q, left %q", c.name, session, device, h["Cookie"])
+		took := f.take(h)
+		if took.session != c.session || took.device != c.device || h.Get("Cookie") != c.left {
+			t.Errorf("%s: %q, %q, left %q", c.name, took.session, took.device, h["Cookie"])
 		}
 	}
 }

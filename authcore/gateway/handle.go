@@ -45,15 +45,15 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) (err
 	}
 	websocket := isWebsocket(r)
 	g.strip.strip(r, websocket, g.realm.TrustedProxy)
-	cookie, device, formKey, bond, bounced := g.cookie.take(r.Header)
-	v := g.identifyTraced(r, start, cookie, traced)
-	v.bounced = bounced
+	cookies := g.cookie.take(r.Header)
+	v := g.identifyTraced(r, start, cookies.session, traced)
+	v.bounced = cookies.bounced
 	if g.site.Identified != nil {
 		g.site.Identified(r, v.identity)
 	}
 	if own {
 		visiting := v // only here it must outlive this call
-		visiting.device, visiting.formKey, visiting.bond = device, formKey, bond
+		visiting.device, visiting.formKey, visiting.bond = cookies.device, cookies.form, cookies.bond
 		g.serveOwn(w, r, sub, &visiting)
 		return nil
 	}
@@ -65,7 +65,7 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) (err
 	}
 	refusal := checkTarget(r, websocket)
 	if refusal == nil && r.ContentLength == formSize {
-		refusal = g.putBack(w, r, &v, formKey)
+		refusal = g.putBack(w, r, &v, cookies.form)
 	}
 	var d policy.Decision
 	if refusal == nil {
@@ -98,7 +98,7 @@ func (g *Gateway) Handle(w http.ResponseWriter, r *http.Request, next Next) (err
 		}
 		g.realm.Observer.Decided(refusal.outcome, g.realm.Now().Sub(start))
 		if refusal.evidence != nil && g.confirms(r, &v) {
-			g.redirectToConfirm(w, r, &v, refusal.evidence, formKey)
+			g.redirectToConfirm(w, r, &v, refusal.evidence, cookies.form)
 			return nil
 		}
 		if refusal.outcome == "loop" || isCall(r) {

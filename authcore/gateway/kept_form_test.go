@@ -485,7 +485,7 @@ func TestFormCookieAttributes(t *testing.T) {
 		"a=b; __HOST-AUTHGATE-FORM=k; c=d":                         "",
 	} {
 		h := http.Header{"Cookie": {line}}
-		if _, _, got, _, _ := f.take(h); got != want || h.Get("Cookie") != "a=b; c=d" {
+		if got := f.take(h).form; got != want || h.Get("Cookie") != "a=b; c=d" {
 			t.Errorf("%s: %q, left %q", line, got, h["Cookie"])
 		}
 	}
