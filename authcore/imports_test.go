@@ -51,8 +51,8 @@ func buildTable() map[string]imports {
 			http: true, caddy: true, foreign: true,
 		},
 		"caddymodule/pages":     {own: []string{"authcore", "authcore/gateway"}, http: true, foreign: true},
-		"caddymodule/check":     {own: []string{"authcore/gateway"}, caddy: true},                             // what sites tell backends
-		"caddymodule/command":   {own: []string{"caddymodule/check"}, http: true, caddy: true, foreign: true}, // talks to the admin endpoint
+		"caddymodule/check":     {own: []string{"authcore/gateway", "authcore/keysign", "authcore/wallet"}, caddy: true}, // what sites tell backends, and what grants name
+		"caddymodule/command":   {own: []string{"caddymodule/check"}, http: true, caddy: true, foreign: true},            // talks to the admin endpoint
 		"caddymodule/cmd/caddy": {own: []string{"caddymodule"}, caddy: true},
 		"caddymodule/cmd/build": {},
 		"caddymodule/endtoend":  {}, // tests only

@@ -153,6 +153,9 @@ func scans(t *testing.T, db *sql.DB, statement string, args int) (step string) {
 		if sorted.MatchString(detail) && strings.HasSuffix(statement, " LIMIT ?") {
 			continue // a few from the beginning of a list, as it is sorted
 		}
+		if detail == "USE TEMP B-TREE FOR ORDER BY" && strings.Contains(statement, "FROM sessions WHERE user_id = ?") {
+			continue // those of one user, which are bounded
+		}
 		if strings.HasSuffix(detail, "-ROW VALUES CLAUSE") {
 			continue // the rows of an INSERT
 		}
