@@ -154,7 +154,8 @@ func TestHugeToken(t *testing.T) {
 	huge := strings.Replace(payload, `"alice"`, `"`+strings.Repeat("a", maxSize)+`"`, 1)
 	tok := forge(t, i, head, huge)
 	refuse(t, i, tok, ErrInvalid)
-	if n := testing.AllocsPerRun(10, func() { _, _, _, _ = split(tok, accessType) }); n > 3 {
+	// So many that what the rest of the process allocates meanwhile is nothing on the average.
+	if n := testing.AllocsPerRun(1000, func() { _, _, _, _ = split(tok, accessType) }); n > 3 {
 		t.Errorf("%v allocations for a token that is too long", n)
 	}
 	deep := strings.Replace(payload, `"alice"`, strings.Repeat("[", 2500)+strings.Repeat("]", 2500), 1)
