@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddy-authgate/authgate/authcore"
@@ -80,11 +79,8 @@ const endBatch = 500
 func (s *Store) EndSession(ctx context.Context, ids ...string) error {
 	for batch := range slices.Chunk(ids, endBatch) {
 		err := s.statement(ctx, "end session", func(ctx context.Context, r run) error {
-			args := make([]any, len(batch))
-			for i, id := range batch {
-				args[i] = id
-			}
-			_, err := r.exec(ctx, `DELETE FROM sessions WHERE id IN (?`+strings.Repeat(`, ?`, len(batch)-1)+`)`, args...)
+			marks, args := placeholders(batch)
+			_, err := r.exec(ctx, `DELETE FROM sessions WHERE id IN (`+marks+`)`, args...)
 			return err
 		})
 		if err != nil {
@@ -94,36 +90,40 @@ func (s *Store) EndSession(ctx context.Context, ids ...string) error {
 	return nil
 }
 
+// endingOf are the ids of the sessions of a user that are to end.
+const endingOf = `SELECT id FROM sessions WHERE user_id = ? AND id <> ? AND expires > ? ORDER BY last_seen DESC, created, id LIMIT ? OFFSET ?`
+
 // EndSessionsOf implements authcore.Sessions. In a transaction it is one statement; else it lets others write in between.
 func (s *Store) EndSessionsOf(ctx context.Context, userID, but string, spare int, now time.Time) (ended []string, err error) {
-	most := 4 * endBatch
+	those := []any{userID, but, micros(now), math.MaxInt32, spare}
 	if s.tx != nil {
-		most = math.MaxInt32
+		err = s.statement(ctx, "end sessions of user", func(ctx context.Context, r run) (err error) {
+			ended, err = r.texts(ctx, `DELETE FROM sessions WHERE id IN (`+endingOf+`) RETURNING id`, those...)
+			return err
+		})
+		return ended, err
 	}
-	for n := most; n == most; {
-		some, err := s.endSessionsOf(ctx, userID, but, most, spare, now)
+	var ids []string
+	err = s.read(ctx, "sessions of user to end", func(ctx context.Context, r run) (err error) {
+		ids, err = r.texts(ctx, endingOf, those...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for batch := range slices.Chunk(ids, endBatch) {
+		var some []string
+		err := s.statement(ctx, "end sessions of user", func(ctx context.Context, r run) (err error) {
+			marks, args := placeholders(batch)
+			some, err = r.texts(ctx, `DELETE FROM sessions WHERE id IN (`+marks+`) RETURNING id`, args...)
+			return err
+		})
 		if err != nil {
 			return ended, err
 		}
-		ended, n = append(ended, some...), len(some)
+		ended = append(ended, some...)
 	}
 	return ended, nil
-}
-
-// endSessionsOf ends so many of them at most.
-func (s *Store) endSessionsOf(ctx context.Context, userID, but string, most, spare int, now time.Time) (ended []string, err error) {
-	err = s.statement(ctx, "end sessions of user", func(ctx context.Context, r run) error {
-		ended = nil
-		return r.each(ctx, `DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = ? AND id <> ? AND expires > ?
-			ORDER BY last_seen DESC, created, id LIMIT ? OFFSET ?) RETURNING id`,
-			[]any{userID, but, micros(now), most, spare}, func(scan func(...any) error) error {
-				var id string
-				err := scan(&id)
-				ended = append(ended, id)
-				return err
-			})
-	})
-	return ended, err
 }
 
 // SessionsOf implements authcore.Sessions.
