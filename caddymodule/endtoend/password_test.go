@@ -268,9 +268,9 @@ func TestValidateWithMail(t *testing.T) {
 	}
 	good := g.setup
 	for want, bad := range map[string]setup{
-		"smtp password":                      {global: good.global, env: []string{"SMTP_PASSWORD="}}, // an empty secret is none
-		"placeholder {file./no/such/secret}": {global: strings.Replace(good.global, "{env.SMTP_PASSWORD}", "{file./no/such/secret}", 1)},
-		"no-such-folder":                     {global: strings.Replace(good.global, "smtp ", "templates "+g.dir+"/no-such-folder\n\t\t\tsmtp ", 1), env: good.env},
+		"smtp password":                   {global: good.global, env: []string{"SMTP_PASSWORD="}}, // an empty secret is none
+		"{file./no/such/secret} is empty": {global: strings.Replace(good.global, "{env.SMTP_PASSWORD}", "{file./no/such/secret}", 1)},
+		"no-such-folder":                  {global: strings.Replace(good.global, "smtp ", "templates "+g.dir+"/no-such-folder\n\t\t\tsmtp ", 1), env: good.env},
 	} {
 		g.setup = bad
 		if errs, code := validate(); code == 0 || !strings.Contains(errs, want) {
