@@ -315,7 +315,8 @@ test('for an address without an account the page says the same, and nobody gets 
 	await visit({}, async (page) => {
 		const known = await join(page);
 		const texts = [];
-		for (const address of [known, newAddress()]) {
+		const unknown = newAddress();
+		for (const address of [known, unknown]) {
 			await open(page, 'forgot');
 			await email(page).fill(address);
 			await page.keyboard.press('Enter');
@@ -324,9 +325,9 @@ test('for an address without an account the page says the same, and nobody gets 
 		}
 		assert.equal(texts[0], texts[1]);
 		await mailbox.next(known);
-		const again = await register(page, known); // which has an account
+		const again = await register(page, known); // which has an account; mails go in the order in which they were caused
 		assert.match(again.text, /account/);
-		assert.deepEqual(mailbox.mails.filter(({ to }) => to !== known).map(({ to }) => to), []);
+		assert.deepEqual(mailbox.mails.filter(({ to }) => to === unknown), []);
 		await button(page, 'Use another address').click();
 		assert.match(await page.title(), /^Create an account/);
 		assert.ok(await email(page).evaluate((el) => el === document.activeElement));
